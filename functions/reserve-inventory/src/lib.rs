@@ -1,0 +1,1 @@
+//! Saga step: reserves all items of an order, or none.
