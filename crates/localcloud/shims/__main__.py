@@ -1,0 +1,24 @@
+"""Starts ministack with all shims: `python -m shims`, configured by environment variables only."""
+
+import importlib
+
+# Order matters once: `latency` must precede the first socket server, `edge` wraps what all others have patched.
+SHIMS = (
+    "latency",
+    "sqs_batch_response",
+    "stream_mapping",
+    "rule_target_lambda",
+    "rule_target_dead_letter",
+    "template_table_settings",
+    "template_reserved_concurrency",
+    "template_http_api_routes",
+    "http_api_errors",
+    "edge",
+)
+
+if __name__ == "__main__":
+    # First, so that nothing survives the process that started us, however early that one ends.
+    importlib.import_module("shims.lifeline").install()
+    for name in SHIMS:
+        importlib.import_module(f"shims.{name}").install()
+    importlib.import_module("ministack.app").main()
