@@ -1,1 +1,41 @@
-//! The toolkit.
+//! Event-driven architecture on AWS Lambda: a toolkit without a domain.
+//!
+//! | concept | module |
+//! |---|---|
+//! | one atomic transition per event: guard, state, outbox | [`spine`], [`transition`], [`write`] |
+//! | row state machines: which state may follow which | [`step`] |
+//! | event contracts, metadata, versioned decoding | [`event`] |
+//! | transactional outbox: relay and sweeper | [`outbox`] |
+//! | event store: append, load | [`event_store`] |
+//! | batches: partial failures, lanes, deadlines, parking | [`batch`] |
+//! | joins: parts that arrive in any order | [`join`] |
+//! | deduplication where no business row can guard | [`inbox`] |
+//! | effects outside DynamoDB, without a row of one's own | [`idempotency`] |
+//! | failure taxonomy | [`failure`] |
+//! | HTTP responses and problem documents | [`http`] |
+//! | clients, configuration, telemetry, serving | [`aws`], [`config`], [`telemetry`], [`serve`] |
+//! | payment intents over HTTP | [`stripe`] |
+
+pub mod ambient;
+pub mod aws;
+pub mod batch;
+pub mod config;
+pub mod event;
+pub mod event_store;
+pub mod failure;
+pub mod http;
+pub mod idempotency;
+pub mod inbox;
+pub mod join;
+pub mod outbox;
+pub mod row;
+pub mod serve;
+pub mod spine;
+pub mod step;
+pub mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;
+pub mod transition;
+pub mod write;
+
+pub use failure::Failure;

@@ -1,2 +1,6 @@
 //! Wiring.
-fn main() {}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), eda::serve::StartError> {
+    eda::serve::queue::<reserve_inventory::ReserveInventory>().await
+}

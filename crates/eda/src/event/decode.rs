@@ -1,0 +1,258 @@
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use thiserror::Error;
+use uuid::Uuid;
+
+use super::contract::{Contract, parse_version};
+use super::metadata::{Cause, Metadata, SagaStyle};
+use crate::Failure;
+
+/// Namespace of identifiers derived from an event's content (UUIDv5).
+const CONTENT: Uuid = Uuid::from_u128(0x6f1d_6c1e_8a0b_4f55_9c63_0b8f_2a57_41de);
+
+/// An event as the bus delivers it.
+/// <https://docs.aws.amazon.com/eventbridge/latest/ref/overiew-event-structure.html>
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct BusEvent<'a> {
+    /// Who said it.
+    #[serde(borrow)]
+    pub source: Cow<'a, str>,
+    /// What it is called.
+    #[serde(borrow)]
+    pub detail_type: Cow<'a, str>,
+    /// When the bus took it. The fact's own time is in its metadata.
+    pub time: Timestamp,
+    /// The payload, flat, with `version` and `metadata`.
+    #[serde(borrow)]
+    pub detail: &'a RawValue,
+    /// The X-Ray header it was delivered with; not part of the bus's document.
+    #[serde(skip)]
+    pub trace: Option<String>,
+}
+
+/// Why an event cannot be read. All of these are permanent.
+#[derive(Debug, Error)]
+pub enum DecodeError {
+    /// Not an event of the bus.
+    #[error("not an EventBridge event")]
+    Envelope(#[source] serde_json::Error),
+    /// An event nobody here asked for.
+    #[error("unexpected event {source_name}/{detail_type}; known: {known}")]
+    Unknown {
+        /// Who said it.
+        source_name: String,
+        /// What it is called.
+        detail_type: String,
+        /// What would have been understood.
+        known: String,
+    },
+    /// A version nobody here knows.
+    #[error("{detail_type} version {got:?} is unknown; known: {known}")]
+    Version {
+        /// What it is called.
+        detail_type: &'static str,
+        /// The version it has.
+        got: String,
+        /// The versions that would have been understood.
+        known: String,
+    },
+    /// The payload or the metadata is malformed.
+    #[error("{detail_type} is malformed")]
+    Malformed {
+        /// What it is called.
+        detail_type: &'static str,
+        /// Which field, and what is wrong with it.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+impl From<DecodeError> for Failure {
+    fn from(error: DecodeError) -> Self {
+        Failure::permanent("the message cannot be read").because(error)
+    }
+}
+
+impl<'a> BusEvent<'a> {
+    /// Reads the bus's document.
+    ///
+    /// # Errors
+    /// [`DecodeError::Envelope`].
+    pub fn parse(body: &'a str) -> Result<Self, DecodeError> {
+        serde_json::from_str(body).map_err(DecodeError::Envelope)
+    }
+
+    /// Whether it is an event of this contract.
+    #[must_use]
+    pub fn is<T: Contract>(&self) -> bool {
+        self.source == T::SOURCE && self.detail_type == T::DETAIL_TYPE
+    }
+
+    /// The error for an event that is none of the expected ones.
+    #[must_use]
+    pub fn unexpected(&self, known: &[&str]) -> DecodeError {
+        DecodeError::Unknown {
+            source_name: self.source.clone().into_owned(),
+            detail_type: self.detail_type.clone().into_owned(),
+            known: known.join(", "),
+        }
+    }
+}
+
+/// What a consumer consumes: an event, or one of several.
+pub trait Message: Sized {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// [`DecodeError`], always permanent.
+    fn decode(event: &BusEvent<'_>) -> Result<Self, DecodeError>;
+    /// What it says about itself.
+    fn metadata(&self) -> &Metadata;
+    /// Messages of the same key are handled one after another.
+    fn ordering_key(&self) -> &str;
+}
+
+/// A decoded event, of the newest version of its contract.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event<T> {
+    /// What it says about itself.
+    pub metadata: Metadata,
+    /// The X-Ray trace header it was delivered with.
+    pub trace: Option<String>,
+    /// The payload.
+    pub data: T,
+}
+
+impl<T> Event<T> {
+    /// What an event that follows from this one inherits.
+    #[must_use]
+    pub fn cause(&self) -> Cause {
+        Cause {
+            correlation_id: Some(self.metadata.correlation_id),
+            causation_id: Some(self.metadata.event_id),
+            saga: self.metadata.saga,
+            trace: self.trace.clone(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Frame {
+    #[serde(default)]
+    version: Option<String>,
+    #[serde(default)]
+    metadata: Option<Metadata>,
+}
+
+impl<T: Contract> Event<T> {
+    /// Reads `detail`, of any version that may still arrive.
+    ///
+    /// A missing `version` means 1.0. A missing `metadata` (producers older than it) gets an identity derived from the
+    /// content, so that a repetition is recognisable.
+    ///
+    /// # Errors
+    /// [`DecodeError::Version`] or [`DecodeError::Malformed`].
+    pub fn from_detail(detail: &str, delivered: Timestamp) -> Result<Self, DecodeError> {
+        let malformed = |source| DecodeError::Malformed { detail_type: T::DETAIL_TYPE, source };
+        let frame: Frame = parse_version(detail).map_err(malformed)?;
+        let version = frame.version.as_deref().unwrap_or("1.0");
+        let data = if version == T::VERSION {
+            parse_version(detail)
+        } else if let Some((_, upcast)) = T::HISTORY.iter().find(|(known, _)| *known == version) {
+            upcast(detail)
+        } else {
+            let known: Vec<_> = T::HISTORY.iter().map(|(known, _)| *known).chain([T::VERSION]).collect();
+            return Err(DecodeError::Version {
+                detail_type: T::DETAIL_TYPE,
+                got: version.to_owned(),
+                known: known.join(", "),
+            });
+        }
+        .map_err(malformed)?;
+        let metadata = frame.metadata.unwrap_or_else(|| {
+            let content = [T::SOURCE, "/", T::DETAIL_TYPE, "/", detail].concat();
+            let event_id = Uuid::new_v5(&CONTENT, content.as_bytes());
+            let saga = SagaStyle::default();
+            Metadata { event_id, event_time: delivered, correlation_id: event_id, causation_id: None, saga }
+        });
+        Ok(Self { metadata, trace: None, data })
+    }
+}
+
+impl<T: Contract> Message for Event<T> {
+    fn decode(event: &BusEvent<'_>) -> Result<Self, DecodeError> {
+        if !event.is::<T>() {
+            return Err(event.unexpected(&[T::DETAIL_TYPE]));
+        }
+        let decoded = Self::from_detail(event.detail.get(), event.time)?;
+        Ok(Self { trace: event.trace.clone(), ..decoded })
+    }
+
+    fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    fn ordering_key(&self) -> &str {
+        self.data.ordering_key()
+    }
+}
+
+/// Declares a message that is one of several events.
+///
+/// ```
+/// # use eda::event::{Contract, Event};
+/// # #[derive(serde::Serialize, serde::Deserialize)] pub struct Opened { id: String }
+/// # #[derive(serde::Serialize, serde::Deserialize)] pub struct Closed { id: String }
+/// # impl Contract for Opened { const SOURCE: &'static str = "doors"; const DETAIL_TYPE: &'static str = "Opened";
+/// #   const VERSION: &'static str = "1.0"; fn ordering_key(&self) -> &str { &self.id } }
+/// # impl Contract for Closed { const SOURCE: &'static str = "doors"; const DETAIL_TYPE: &'static str = "Closed";
+/// #   const VERSION: &'static str = "1.0"; fn ordering_key(&self) -> &str { &self.id } }
+/// eda::one_of! {
+///     /// What happens to a door.
+///     pub enum Movement { Opened, Closed }
+/// }
+/// ```
+#[macro_export]
+macro_rules! one_of {
+    ($(#[$meta:meta])* $vis:vis enum $name:ident { $($event:ident),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug)]
+        $vis enum $name {
+            $(
+                #[doc = concat!("`", stringify!($event), "`")]
+                $event($crate::event::Event<$event>)
+            ),+
+        }
+
+        impl $crate::event::Message for $name {
+            fn decode(event: &$crate::event::BusEvent<'_>) -> Result<Self, $crate::event::DecodeError> {
+                $(
+                    if event.is::<$event>() {
+                        return <$crate::event::Event<$event> as $crate::event::Message>::decode(event).map(Self::$event);
+                    }
+                )+
+                Err(event.unexpected(&[$(<$event as $crate::event::Contract>::DETAIL_TYPE),+]))
+            }
+
+            fn metadata(&self) -> &$crate::event::Metadata {
+                match self { $(Self::$event(event) => &event.metadata),+ }
+            }
+
+            fn ordering_key(&self) -> &str {
+                match self { $(Self::$event(event) => $crate::event::Contract::ordering_key(&event.data)),+ }
+            }
+        }
+
+        impl $name {
+            /// What an event that follows from this one inherits.
+            #[must_use]
+            $vis fn cause(&self) -> $crate::event::Cause {
+                match self { $(Self::$event(event) => event.cause()),+ }
+            }
+        }
+    };
+}

@@ -1,0 +1,60 @@
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// How the saga that an event belongs to is coordinated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SagaStyle {
+    /// Services react to each other's events.
+    #[default]
+    Choreographed,
+    /// A state machine calls the services.
+    Orchestrated,
+}
+
+/// What every event says about itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Metadata {
+    /// The event's identity; the same on every redelivery and re-publication. Deduplication is on this id, never on
+    /// the bus's own, which changes when an event is published again.
+    pub event_id: Uuid,
+    /// When the fact happened.
+    pub event_time: Timestamp,
+    /// The same for all events of one business transaction.
+    pub correlation_id: Uuid,
+    /// The event that led to this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub causation_id: Option<Uuid>,
+    /// Which saga it belongs to.
+    #[serde(default)]
+    pub saga: SagaStyle,
+}
+
+/// What a new event inherits from what led to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cause {
+    /// Correlation id to carry on; a new transaction has none and takes its first event's id.
+    pub correlation_id: Option<Uuid>,
+    /// The event that led here.
+    pub causation_id: Option<Uuid>,
+    /// The saga it belongs to.
+    pub saga: SagaStyle,
+    /// The X-Ray trace header to carry on.
+    pub trace: Option<String>,
+}
+
+impl Cause {
+    /// The start of a business transaction.
+    #[must_use]
+    pub fn root(saga: SagaStyle, trace: Option<String>) -> Self {
+        Self { correlation_id: None, causation_id: None, saga, trace }
+    }
+
+    /// Identity of what led here, as text: the id of the causing event, or the empty string at the root.
+    #[must_use]
+    pub fn id(&self) -> String {
+        self.causation_id.map(|id| id.to_string()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,151 @@
+//! Event store: an aggregate's events are its truth, kept in one partition.
+//!
+//! Item 0 of the partition is the head: the current version, and whatever the domain needs to decide without loading
+//! (status, hash of the command). Items 1, 2, … are the events. An append is a transition guarded by the head, so
+//! versions are contiguous and a lost race is seen.
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde::{Deserialize, Serialize};
+
+use crate::Failure;
+use crate::event::Emission;
+use crate::row::{Item, Key, Row, Table, from_item};
+use crate::transition::Transition;
+use crate::write::{Condition, ConditionalWrite, Write};
+
+/// Version of the head item. Events count from 1.
+pub const HEAD: u64 = 0;
+
+/// Sort key of the table, and the head's current version.
+const VERSION: &str = "version";
+
+/// Name of the head's attribute that holds the aggregate's version: item 0's sort key is taken by its place.
+pub const CURRENT: &str = "currentVersion";
+
+/// An event as stored. What is stored is never rewritten: older versions are upcast when they are read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoredEvent {
+    /// The aggregate.
+    pub aggregate_id: String,
+    /// Position in the aggregate's history, from 1.
+    pub version: u64,
+    /// The contract's `detail-type`.
+    pub event_type: String,
+    /// Identity of the event.
+    pub event_id: String,
+    /// The payload with `version` and `metadata`, as published, as JSON.
+    pub detail: String,
+}
+
+impl Row for StoredEvent {
+    const NAME: &'static str = "stored event";
+    const PARTITION_KEY: &'static str = "aggregateId";
+}
+
+/// The head row of an aggregate, as the domain defines it. Its attributes `version` (always 0) and `currentVersion`
+/// belong to the store.
+pub trait Head: Row {}
+
+/// Key of an aggregate's head.
+#[must_use]
+pub fn head_key<H: Head>(aggregate_id: &str) -> Key<H> {
+    Key::of(aggregate_id).sorted_by(VERSION, HEAD)
+}
+
+/// Starts an aggregate: the transition's guard is that there is no head yet.
+///
+/// # Errors
+/// [`Failure`] (permanent) where a row cannot be represented.
+pub fn start<H: Head>(
+    table: &Table<H>,
+    aggregate_id: &str,
+    head: &H,
+    events: &[Emission],
+) -> Result<Transition<H>, Failure> {
+    let current = u64::try_from(events.len()).unwrap_or(u64::MAX);
+    let guard = table.put(head)?.set(VERSION, HEAD).set(CURRENT, current).if_absent();
+    with_events(Transition::guarded_by(guard), table, aggregate_id, HEAD, events)
+}
+
+/// Appends to an aggregate that stands at `expected`: `change` adds the domain's own changes and conditions on
+/// the head. Where the guard refuses, the outcome's row tells whether the version or the condition was the cause.
+///
+/// # Errors
+/// [`Failure`] (permanent) where a row cannot be represented.
+pub fn append<H: Head>(
+    table: &Table<H>,
+    aggregate_id: &str,
+    expected: u64,
+    events: &[Emission],
+    change: impl FnOnce(Write<H>) -> ConditionalWrite<H>,
+) -> Result<Transition<H>, Failure> {
+    let next = expected.saturating_add(u64::try_from(events.len()).unwrap_or(u64::MAX));
+    let guard = change(table.update(head_key(aggregate_id)).set(CURRENT, next));
+    let guard = guard.and(Condition::equals(CURRENT, expected));
+    with_events(Transition::guarded_by(guard), table, aggregate_id, expected, events)
+}
+
+fn with_events<H: Head>(
+    mut transition: Transition<H>,
+    table: &Table<H>,
+    aggregate_id: &str,
+    after: u64,
+    events: &[Emission],
+) -> Result<Transition<H>, Failure> {
+    for (version, event) in (after.saturating_add(1)..).zip(events) {
+        let stored = StoredEvent {
+            aggregate_id: aggregate_id.to_owned(),
+            version,
+            event_type: event.detail_type.to_owned(),
+            event_id: event.event_id.to_string(),
+            detail: event.detail.clone(),
+        };
+        transition = transition.also(table.holding::<StoredEvent>().put(&stored)?).emit(event.clone());
+    }
+    Ok(transition)
+}
+
+/// Loads the events after a version, strongly consistent, through all pages, and checks that none is missing.
+///
+/// # Errors
+/// [`Failure`]: transient where DynamoDB did not answer or a version is missing (it may be seen when read again);
+/// permanent where an event is unreadable.
+pub async fn load<H>(
+    dynamodb: &Client,
+    table: &Table<H>,
+    aggregate_id: &str,
+    after: u64,
+) -> Result<Vec<StoredEvent>, Failure> {
+    let mut events: Vec<StoredEvent> = Vec::new();
+    let mut from: Option<Item> = None;
+    loop {
+        let page = dynamodb
+            .query()
+            .table_name(table.name())
+            .key_condition_expression("#aggregateId = :id AND #version > :after")
+            .expression_attribute_names("#aggregateId", "aggregateId")
+            .expression_attribute_names("#version", VERSION)
+            .expression_attribute_values(":id", AttributeValue::S(aggregate_id.to_owned()))
+            .expression_attribute_values(":after", AttributeValue::N(after.to_string()))
+            .set_exclusive_start_key(from.take())
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| Failure::transient("the event store could not be read").because(error))?;
+        for item in page.items.unwrap_or_default() {
+            let event: StoredEvent = from_item(item)?;
+            let expected = events.last().map_or(after, |last| last.version).saturating_add(1);
+            if event.version != expected {
+                let found = event.version;
+                return Err(Failure::transient(format!("version {expected} is missing: found {found}")));
+            }
+            events.push(event);
+        }
+        from = page.last_evaluated_key.filter(|key| !key.is_empty());
+        if from.is_none() {
+            return Ok(events);
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! HTTP: responses of an API Gateway HTTP API, and problem documents (RFC 9457).
+
+use aws_lambda_events::apigw::ApiGatewayV2httpResponse;
+use aws_lambda_events::encodings::Body;
+use aws_lambda_events::http::HeaderMap;
+use aws_lambda_events::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use serde::Serialize;
+
+/// A field of a request and what is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FieldError {
+    /// Where: a path such as `items[0].quantity`, or a header's name.
+    pub field: String,
+    /// What is wrong, without quoting the value.
+    pub problem: String,
+}
+
+/// A problem document: what went wrong, for programs and for people.
+/// <https://www.rfc-editor.org/rfc/rfc9457>
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// Identifies the kind of problem.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// The kind, in words.
+    pub title: &'static str,
+    /// The HTTP status.
+    pub status: u16,
+    /// This occurrence, in words, and what to do next.
+    pub detail: String,
+    /// The fields that are wrong, all of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldError>,
+}
+
+impl Problem {
+    /// A problem of this kind.
+    #[must_use]
+    pub fn new(status: u16, kind: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
+        Self { kind, title, status, detail: detail.into(), errors: Vec::new() }
+    }
+
+    /// Adds the fields that are wrong.
+    #[must_use]
+    pub fn with_errors(mut self, errors: Vec<FieldError>) -> Self {
+        self.errors = errors;
+        self
+    }
+
+    /// The service cannot answer now; nothing was lost by asking.
+    #[must_use]
+    pub fn unavailable() -> Self {
+        let detail =
+            "The request could not be completed. Send it again; with the same Idempotency-Key it is safe.";
+        Self::new(503, "urn:problem:unavailable", "Temporarily unavailable", detail)
+    }
+}
+
+impl From<Problem> for ApiGatewayV2httpResponse {
+    fn from(problem: Problem) -> Self {
+        let body = serde_json::to_string(&problem).unwrap_or_default();
+        let mut response = respond(problem.status, "application/problem+json", body);
+        if problem.status == 503 {
+            response.headers.insert("retry-after", HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+/// A response of this status, content type and body.
+#[must_use]
+pub fn respond(status: u16, content_type: &'static str, body: String) -> ApiGatewayV2httpResponse {
+    let mut response = ApiGatewayV2httpResponse::default();
+    response.status_code = i64::from(status);
+    response.headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(content_type))]);
+    response.body = Some(Body::Text(body));
+    response
+}
+
+/// Adds a header; a value that no header can hold is left out.
+#[must_use]
+pub fn with_header(
+    mut response: ApiGatewayV2httpResponse,
+    name: HeaderName,
+    value: &str,
+) -> ApiGatewayV2httpResponse {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers.insert(name, value);
+    }
+    response
+}

@@ -1,0 +1,8 @@
+//! Testing: the real SDK clients over an in-process cloud, as the template deploys it.
+
+mod cloud;
+mod messages;
+pub mod template;
+
+pub use cloud::{Call, Fault, TestCloud};
+pub use messages::{bus_event, queue_batch, queue_message, stream_batch};

@@ -1,0 +1,31 @@
+use serde::{Deserialize, Serialize};
+
+use super::contract;
+
+/// The shipment is booked: from here there is only forward.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderShipped {
+    /// The order.
+    pub order_id: String,
+    /// Who placed it.
+    pub customer_id: String,
+    /// The shipment.
+    pub shipment_id: String,
+}
+
+contract!(OrderShipped, "shipping", "OrderShipped", "1.0");
+
+/// The shipment is refused and closed: nothing will ever ship for this order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ShipmentFailed {
+    /// The order.
+    pub order_id: String,
+    /// Who placed it.
+    pub customer_id: String,
+    /// Why, as a code.
+    pub reason: String,
+}
+
+contract!(ShipmentFailed, "shipping", "ShipmentFailed", "1.0");

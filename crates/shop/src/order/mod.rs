@@ -1,0 +1,11 @@
+//! Orders: event-sourced. The decider, the head row, the view.
+
+mod command;
+mod decider;
+mod head;
+mod view;
+
+pub use command::{MAX_BODY_BYTES, PlaceOrder, order_id};
+pub use decider::{Command, OrderEvent, OrderState, Rejection, decide, evolve};
+pub use head::{CANCEL, CONFIRM, DEADLINE_INDEX, OPEN_SHARDS, OrderHead, OrderStatus, open_shard};
+pub use view::{OrderView, OrderViewRow};

@@ -1,0 +1,112 @@
+//! Shipment: the pivot. Before it everything can be undone; after `shipped` there is only forward.
+
+use eda::Failure;
+use eda::row::{Key, Row, Table};
+use eda::states;
+use eda::step::Step;
+use eda::write::ConditionalWrite;
+use serde::{Deserialize, Serialize};
+
+use crate::events::Address;
+use crate::saga::reason;
+
+states! {
+    /// Where a shipment stands. Both states are final.
+    pub enum ShipmentState {
+        /// Booked.
+        Shipped = "shipped",
+        /// Nothing will ever ship for this order.
+        Closed = "closed",
+    }
+}
+
+/// The shipment is booked.
+pub const SHIP: Step<ShipmentState> = Step::new(&[None], ShipmentState::Shipped);
+/// The shipment is refused, or the order expired.
+pub const CLOSE: Step<ShipmentState> = Step::new(&[None], ShipmentState::Closed);
+
+/// Where we ship to: ISO 3166-1 alpha-2.
+pub const SERVED: &[&str] = &[
+    "AT", "AU", "BE", "CA", "CH", "DE", "DK", "ES", "FI", "FR", "GB", "IE", "IT", "JP", "NL", "NO", "NZ",
+    "PL", "PT", "SE", "US",
+];
+
+/// Whether an order can be shipped there, or the code of why not.
+///
+/// # Errors
+/// The reason's code.
+pub fn accept(address: Option<&Address>) -> Result<&Address, &'static str> {
+    let address = address.ok_or(reason::NO_ADDRESS)?;
+    if SERVED.contains(&address.country.as_str()) { Ok(address) } else { Err(reason::DESTINATION_NOT_SERVED) }
+}
+
+/// The shipment of an order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Shipment {
+    /// The order.
+    pub order_id: String,
+    /// Where it stands.
+    pub status: ShipmentState,
+    /// The shipment; absent where it is closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shipment_id: Option<String>,
+    /// Why it is closed, as a code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Epoch seconds after which the row may go.
+    pub expires_at: i64,
+}
+
+impl Row for Shipment {
+    const NAME: &'static str = "shipment";
+    const PARTITION_KEY: &'static str = "orderId";
+}
+
+impl Shipment {
+    /// The key of an order's shipment.
+    #[must_use]
+    pub fn key(order_id: &str) -> Key<Self> {
+        Key::of(order_id)
+    }
+
+    /// Books it, if the pivot is open.
+    ///
+    /// # Errors
+    /// [`Failure`] (permanent) where the row cannot be represented.
+    pub fn ship(
+        table: &Table<Self>,
+        order_id: &str,
+        shipment_id: &str,
+        expires_at: i64,
+    ) -> Result<ConditionalWrite<Self>, Failure> {
+        let row = Self {
+            order_id: order_id.to_owned(),
+            status: SHIP.to(),
+            shipment_id: Some(shipment_id.to_owned()),
+            reason: None,
+            expires_at,
+        };
+        Ok(table.put(&row)?.step(SHIP))
+    }
+
+    /// Closes it, if the pivot is open.
+    ///
+    /// # Errors
+    /// [`Failure`] (permanent) where the row cannot be represented.
+    pub fn close(
+        table: &Table<Self>,
+        order_id: &str,
+        reason: &str,
+        expires_at: i64,
+    ) -> Result<ConditionalWrite<Self>, Failure> {
+        let row = Self {
+            order_id: order_id.to_owned(),
+            status: CLOSE.to(),
+            shipment_id: None,
+            reason: Some(reason.to_owned()),
+            expires_at,
+        };
+        Ok(table.put(&row)?.step(CLOSE))
+    }
+}
