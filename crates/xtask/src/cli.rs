@@ -1,0 +1,55 @@
+//! The command line.
+
+use clap::{Parser, Subcommand};
+
+/// The order-fulfilment system on this machine: deployed for real, without Docker and without an AWS account.
+///
+/// The first run installs its tools below target/ and compiles everything, which takes minutes; later runs take seconds.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Starts a local cloud, deploys the stack onto it, fills in customers and stock, and leaves it running
+    ///
+    /// If one is running already, it is left as it is and described again; `deploy` brings it up to date.
+    #[command(after_help = "\
+Then, for example:
+  cargo xtask invoke place-order
+  cargo lambda watch --env-file FILE     with the printed env file: functions outside, everything else inside
+  AWS_ENDPOINT_URL=… aws dynamodb list-tables
+  cargo xtask down")]
+    Up {
+        /// Prints one JSON document: {endpoint, apiUrl, envFile, stack, outputs, sampleOrder}
+        #[arg(long)]
+        json: bool,
+    },
+
+    /// Stops every local cloud of this checkout that was left running
+    Down,
+
+    /// Builds the functions again and deploys them onto the running local cloud; its data stays
+    Deploy,
+
+    /// Invokes a deployed function with one of its sample events and prints its answer
+    ///
+    /// Exits with 1 if the function failed.
+    #[command(after_help = "\
+Samples are the files functions/FUNCTION/events/*.json, in the shape that AWS sends. For example:
+  cargo xtask invoke reserve-inventory
+  cargo xtask invoke reserve-inventory order-placed")]
+    Invoke {
+        /// The function's package, for example reserve-inventory
+        function: String,
+        /// The sample's file name without .json; the first in alphabetical order if left out
+        sample: Option<String>,
+    },
+
+    /// Serves the payment gateway; started by `up`
+    #[command(hide = true)]
+    Gateway,
+}

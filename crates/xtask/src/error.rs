@@ -1,0 +1,29 @@
+//! Why a command failed.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Failures of a command; `Display` is the line the user sees.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    LocalCloud(#[from] localcloud::Error),
+
+    #[error("functions/{function} has no sample {sample}; it has {known}")]
+    NoSample { function: String, sample: String, known: String },
+
+    #[error("there is no function {function}; there are {known}")]
+    NoFunction { function: String, known: String },
+
+    #[error("cannot read {}: {source}", .path.display())]
+    Read { path: PathBuf, source: io::Error },
+
+    #[error("cannot serve: {0}")]
+    Serve(io::Error),
+
+    #[error("cannot wait for signals: {0}")]
+    Signal(io::Error),
+
+    #[error("interrupted")]
+    Interrupted,
+}
