@@ -32,6 +32,7 @@ pub mod row;
 pub mod serve;
 pub mod spine;
 pub mod step;
+pub mod stripe;
 pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
