@@ -92,8 +92,8 @@ const CALLS: [(&str, &[(&str, &str)]); 14] = [
         "expire-orders",
         &[
             ("dynamodb:Query", "EventStoreTable.Arn/index/deadlines"),
+            ("dynamodb:GetItem", "EventStoreTable.Arn"),
             ("dynamodb:UpdateItem", "EventStoreTable.Arn"),
-            ("dynamodb:GetItem", "ShipmentsTable.Arn"),
             ("dynamodb:PutItem", "ShipmentsTable.Arn"),
             ("dynamodb:PutItem", "OutboxTable.Arn"),
         ],

@@ -4,6 +4,7 @@
 //! surroundings ends the start, with a message that names it.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::time::Duration;
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
@@ -153,9 +154,11 @@ where
     Answer: Serialize,
 {
     let (aws, handle) = (&aws, &handle);
-    let service = service_fn(async |event: LambdaEvent<Payload>| {
+    let service = service_fn(move |event: LambdaEvent<Payload>| {
         let deadline = deadline(&event.context, aws);
-        handle(event.payload, deadline, event.context).await
+        // Erased: handlers nest so many futures that their layout would exceed the compiler's depth limit.
+        let handled = async move { handle(event.payload, deadline, event.context).await };
+        Box::pin(handled) as Pin<Box<dyn Future<Output = _> + '_>>
     });
     Runtime::new(service).layer(TracingLayer::new()).run().await.map_err(StartError::Runtime)
 }

@@ -72,19 +72,18 @@ impl Batch {
     }
 }
 
-/// One kind of thing that happened, counted under its own name. Written when it is dropped.
+/// One figure under its own name. Written when it is dropped.
 #[metrics(emf::dimension_sets = [["Function"]], rename_all = "PascalCase")]
-struct Counter {
+struct Figure {
     #[metrics(timestamp)]
     timestamp: SystemTime,
     function: &'static str,
     #[metrics(flatten)]
-    count: Flex<u64>,
+    figure: Flex<u64>,
 }
 
-/// Counts what `function` saw, as the metric `name`.
-pub fn count(function: &'static str, name: &'static str, count: u64) {
-    let counter =
-        Counter { timestamp: SystemTime::now(), function, count: Flex::new(name).with_value(count) };
-    drop(counter.append_on_drop(sink()));
+/// Reports a figure that `function` saw, as the metric `name`: a count of things, or a gauge in the unit its name ends in.
+pub fn report(function: &'static str, name: &'static str, figure: u64) {
+    let figure = Figure { timestamp: SystemTime::now(), function, figure: Flex::new(name).with_value(figure) };
+    drop(figure.append_on_drop(sink()));
 }

@@ -4,11 +4,9 @@
 //! is deleted only after the bus has taken it, so an event may be published twice and is never lost.
 
 mod publish;
-mod relay;
 mod row;
 mod sweeper;
 
-pub use publish::{Published, Publisher};
-pub use relay::Relay;
+pub use publish::{Published, Publisher, PublisherConfig};
 pub use row::OutboxRow;
-pub use sweeper::{MIN_AGE, Sweeper, Swept};
+pub use sweeper::{MIN_AGE, Swept};

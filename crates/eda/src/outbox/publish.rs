@@ -4,9 +4,13 @@ use aws_sdk_dynamodb::types::{DeleteRequest, WriteRequest};
 use aws_sdk_eventbridge::types::{PutEventsRequestEntry, PutEventsResultEntry};
 use aws_smithy_types::DateTime;
 use backon::{BackoffBuilder, ExponentialBuilder};
+use envconfig::Envconfig;
+use serde::Serialize;
 
 use super::OutboxRow;
 use crate::Failure;
+use crate::ambient::Ambient;
+use crate::aws::Aws;
 use crate::row::Table;
 
 /// The most entries and bytes one `PutEvents` takes.
@@ -18,42 +22,40 @@ const MAX_BYTES: usize = 256 * 1024;
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html>
 const MAX_DELETES: usize = 25;
 
+/// Where events wait, and where they go.
+#[derive(Clone, Debug, Envconfig)]
+pub struct PublisherConfig {
+    /// The outbox.
+    #[envconfig(from = "OUTBOX_TABLE")]
+    pub outbox: Table<OutboxRow>,
+    /// The bus.
+    #[envconfig(from = "EVENT_BUS_NAME")]
+    pub bus: String,
+}
+
 /// Publishes outbox rows to the bus and then deletes them.
 #[derive(Clone)]
 pub struct Publisher {
-    dynamodb: aws_sdk_dynamodb::Client,
+    pub(super) dynamodb: aws_sdk_dynamodb::Client,
     eventbridge: aws_sdk_eventbridge::Client,
-    outbox: Table<OutboxRow>,
-    bus: String,
+    pub(super) config: PublisherConfig,
+    pub(super) ambient: Ambient,
 }
 
 /// What became of a batch of rows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Published {
     /// Rows that the bus took.
-    pub published: usize,
+    pub published: u64,
     /// Rows that stay for the sweeper.
-    pub left: usize,
+    pub left: u64,
 }
 
 impl Publisher {
-    /// Publishes from this outbox to the bus of this name.
+    /// Publishes from this outbox to this bus.
     #[must_use]
-    pub fn new(
-        dynamodb: aws_sdk_dynamodb::Client,
-        eventbridge: aws_sdk_eventbridge::Client,
-        outbox: Table<OutboxRow>,
-        bus: String,
-    ) -> Self {
-        Self { dynamodb, eventbridge, outbox, bus }
-    }
-
-    pub(super) fn dynamodb(&self) -> &aws_sdk_dynamodb::Client {
-        &self.dynamodb
-    }
-
-    pub(super) fn outbox(&self) -> &Table<OutboxRow> {
-        &self.outbox
+    pub fn new(aws: &Aws, config: PublisherConfig) -> Self {
+        Self { dynamodb: aws.dynamodb(), eventbridge: aws.eventbridge(), config, ambient: aws.ambient() }
     }
 
     /// Publishes the rows and deletes those that the bus took. What was not taken, or not deleted, stays: publishing
@@ -64,9 +66,9 @@ impl Publisher {
         for chunk in chunks(rows) {
             taken.extend(self.put(chunk).await);
         }
-        let published = taken.len();
         self.delete(&taken).await;
-        Published { published, left: total - published }
+        let count = |rows: usize| u64::try_from(rows).unwrap_or(u64::MAX);
+        Published { published: count(taken.len()), left: count(total - taken.len()) }
     }
 
     /// Puts one chunk, and again what the bus did not take of it: `PutEvents` succeeds in part.
@@ -110,7 +112,7 @@ impl Publisher {
     async fn put_once(&self, rows: &[OutboxRow]) -> Result<Vec<PutEventsResultEntry>, Failure> {
         let entries = rows.iter().map(|row| {
             PutEventsRequestEntry::builder()
-                .event_bus_name(&self.bus)
+                .event_bus_name(&self.config.bus)
                 .source(&row.source)
                 .detail_type(&row.detail_type)
                 .detail(&row.detail)
@@ -145,7 +147,7 @@ impl Publisher {
         let mut pauses = pauses();
         loop {
             let sent =
-                self.dynamodb.batch_write_item().request_items(self.outbox.name(), requests).send().await;
+                self.dynamodb.batch_write_item().request_items(self.config.outbox.name(), requests).send().await;
             let answer =
                 sent.map_err(|error| Failure::transient("rows could not be deleted").because(error))?;
             let unprocessed = answer.unprocessed_items.unwrap_or_default().into_values().flatten();

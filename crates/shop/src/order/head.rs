@@ -35,6 +35,9 @@ pub const OPEN_SHARDS: u8 = 8;
 pub struct OrderHead {
     /// The order.
     pub aggregate_id: String,
+    /// The head's place in the order's partition: always 0.
+    #[serde(default)]
+    pub version: u64,
     /// Version of the newest event.
     #[serde(default)]
     pub current_version: u64,
@@ -86,5 +89,14 @@ impl OrderHead {
 #[must_use]
 pub fn open_shard(order_id: &str) -> String {
     let sum = order_id.bytes().fold(0_u8, u8::wrapping_add);
-    format!("open#{}", sum % OPEN_SHARDS)
+    shard_name(sum % OPEN_SHARDS)
+}
+
+/// All index partitions.
+pub fn open_shards() -> impl Iterator<Item = String> {
+    (0..OPEN_SHARDS).map(shard_name)
+}
+
+fn shard_name(shard: u8) -> String {
+    format!("open#{shard}")
 }

@@ -7,5 +7,7 @@ mod view;
 
 pub use command::{MAX_BODY_BYTES, PlaceOrder, order_id};
 pub use decider::{Command, OrderEvent, OrderState, Rejection, decide, evolve};
-pub use head::{CANCEL, CONFIRM, DEADLINE_INDEX, OPEN_SHARDS, OrderHead, OrderStatus, open_shard};
+pub use head::{
+    CANCEL, CONFIRM, DEADLINE_INDEX, OPEN_SHARDS, OrderHead, OrderStatus, open_shard, open_shards,
+};
 pub use view::{OrderView, OrderViewRow};
