@@ -26,20 +26,32 @@ class Progress:
 
     busy: bool = False
     attempts: int = 0
-    # Number of records to deliver after a bisection; None: as many as the mapping's batch size.
-    limit: int | None = None
+    # Where the parts of a bisected batch end, as stream positions, the next part last.
+    ends: list[int] = dataclasses.field(default_factory=list)
 
-    def advance(self) -> None:
+    def next_part(self, position: int, records: list[dict]) -> list[dict]:
+        self._forget_ends_up_to(position)
+        return records[: self.ends[-1] - position] if self.ends else records
+
+    def bisect(self, position: int, count: int) -> None:
+        """Halves the part just tried. That does not count as an attempt."""
+        if not self.ends:
+            self.ends.append(position + count)
+        self.ends.append(position + count // 2)
         self.attempts = 0
-        self.limit = None
+
+    def advance(self, mapping_id: str, position: int) -> None:
+        with lambda_svc._dynamodb_stream_positions_lock:
+            lambda_svc._dynamodb_stream_positions[mapping_id] = position
+        self.attempts = 0
+        self._forget_ends_up_to(position)
+
+    def _forget_ends_up_to(self, position: int) -> None:
+        while self.ends and self.ends[-1] <= position:
+            self.ends.pop()
 
 
 _progress: dict[str, Progress] = {}
-
-
-def _move_to(mapping_id: str, position: int) -> None:
-    with lambda_svc._dynamodb_stream_positions_lock:
-        lambda_svc._dynamodb_stream_positions[mapping_id] = position
 
 
 def _sequence_number(record: dict) -> str:
@@ -76,37 +88,30 @@ def _deliver(mapping: dict, function: dict, stream: str, position: int, records:
     mapping_id = mapping["UUID"]
     progress = _progress[mapping_id]
     try:
-        records = records[: progress.limit]
+        records = progress.next_part(position, records)
+        end = position + len(records)
         wanted = lambda_svc._apply_filter_criteria(records, mapping)
         if not wanted:
-            _move_to(mapping_id, position + len(records))
-            progress.advance()
+            progress.advance(mapping_id, end)
             return
         result = lambda_svc._execute_function(function, {"Records": wanted})
         done = _delivered(mapping, wanted, result)
         if done == len(wanted):
             mapping["LastProcessingResult"] = f"OK - {done} records"
-            _move_to(mapping_id, position + len(records))
-            progress.advance()
+            progress.advance(mapping_id, end)
             return
         mapping["LastProcessingResult"] = "PROBLEM: Function call failed"
         if done:
-            failed = _sequence_number(wanted[done])
-            skipped = next(i for i, record in enumerate(records) if _sequence_number(record) == failed)
-            _move_to(mapping_id, position + skipped)
-            progress.advance()
+            progress.advance(mapping_id, position + records.index(wanted[done]))
             return
         progress.attempts += 1
         expired = _too_old(mapping, records[0])
         if not expired and mapping.get("BisectBatchOnFunctionError") and len(records) > 1:
-            # A bisection does not count as an attempt.
-            progress.attempts = 0
-            progress.limit = max(1, len(records) // 2)
+            progress.bisect(position, len(records))
         elif expired or _exhausted(mapping, progress.attempts):
             condition = "MaxRecordAgeExceeded" if expired else "RetryAttemptsExhausted"
-            lambda_svc._send_ddb_stream_failure_record(mapping, function, records, stream, result, condition)
-            _move_to(mapping_id, position + len(records))
-            progress.advance()
+            lambda_svc._send_ddb_stream_failure_record(mapping, function, wanted, stream, result, condition)
+            progress.advance(mapping_id, end)
             return
         time.sleep(min(FIRST_BACKOFF_SECONDS * 2**progress.attempts, LONGEST_BACKOFF_SECONDS))
     finally:

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
+use aws_config::SdkConfig;
+
 use crate::emulator::Emulator;
 use crate::lock::Lock;
 use crate::payment::{GATEWAY_KEY, Gateway, GatewayHost};
@@ -127,10 +129,49 @@ impl LocalCloud {
             processes,
         };
         running.save()?;
-        folder.keep = true;
+        folder.end = End::Stay;
         emulator.detach().await;
         gateway.detach().await;
         Ok(running)
+    }
+}
+
+/// An emulator with nothing deployed, to try what it does. Dropping it leaves nothing behind, in a panic its log.
+#[derive(Debug)]
+pub struct EmptyCloud {
+    emulator: Emulator,
+    folder: Folder,
+}
+
+impl EmptyCloud {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// Of installing the tools or of starting the emulator.
+    pub async fn start(workspace: &Workspace, progress: &Progress) -> Result<Self, Error> {
+        let mut folder = Folder::create(workspace).await?;
+        folder.end = End::Vanish;
+        let tools = Tools::ensure(workspace, progress).await?;
+        let emulator = Emulator::start(workspace, &tools, folder.path()).await?;
+        Ok(Self { emulator, folder })
+    }
+
+    /// The URL of the AWS APIs, without a trailing slash.
+    #[must_use]
+    pub fn endpoint(&self) -> &str {
+        self.emulator.endpoint()
+    }
+
+    /// The configuration of SDK clients for it.
+    #[must_use]
+    pub fn configuration(&self) -> SdkConfig {
+        aws::configuration(self.endpoint())
+    }
+
+    /// Its folder, with its log.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 }
 
@@ -178,8 +219,19 @@ async fn create_secret(endpoint: &str) -> Result<String, Error> {
 #[derive(Debug)]
 struct Folder {
     path: PathBuf,
-    keep: bool,
+    end: End,
     _lock: Lock,
+}
+
+/// What becomes of an instance's folder when its owner lets go.
+#[derive(Debug)]
+enum End {
+    /// The logs stay.
+    KeepLogs,
+    /// Nothing stays, unless it ends in a panic.
+    Vanish,
+    /// Everything stays: the local cloud runs on.
+    Stay,
 }
 
 impl Folder {
@@ -196,7 +248,7 @@ impl Folder {
                 continue;
             }
             if let Some(lock) = Lock::try_acquire(&lock_file(&path))? {
-                return Ok(Self { path, keep: false, _lock: lock });
+                return Ok(Self { path, end: End::KeepLogs, _lock: lock });
             }
         }
     }
@@ -208,8 +260,12 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        if !self.keep {
-            remove_bulk(&self.path);
+        match self.end {
+            End::Stay => (),
+            End::Vanish if !std::thread::panicking() => {
+                let _ = std::fs::remove_dir_all(&self.path);
+            }
+            End::Vanish | End::KeepLogs => remove_bulk(&self.path),
         }
     }
 }

@@ -152,3 +152,26 @@ pub(crate) async fn is_instance(client: &HttpClient, endpoint: &str, folder: &Pa
         answer.json::<Identity>().is_ok_and(|identity| identity.instance == token(folder))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Emulator, POLL, READY};
+    use crate::{Progress, Tools, Workspace};
+
+    #[tokio::test]
+    async fn an_emulator_whose_starter_is_gone_ends_itself() {
+        let workspace = Workspace::find().unwrap();
+        let tools = Tools::ensure(&workspace, &Progress::silent()).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let mut emulator = Emulator::start(&workspace, &tools, folder.path()).await.unwrap();
+        assert!(emulator.group.ended().is_none());
+        // What the operating system does with the pipe when its writer is killed.
+        drop(emulator.lifeline.take());
+        let ended = async {
+            while emulator.group.ended().is_none() {
+                tokio::time::sleep(POLL).await;
+            }
+        };
+        tokio::time::timeout(READY, ended).await.unwrap();
+    }
+}

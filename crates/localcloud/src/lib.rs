@@ -22,7 +22,7 @@ mod state;
 mod tools;
 mod workspace;
 
-pub use cloud::{LocalCloud, Options, Timings};
+pub use cloud::{EmptyCloud, LocalCloud, Options, Timings};
 pub use error::Error;
 pub use http::Answer;
 pub use payment::{GatewayHost, serve_gateway};

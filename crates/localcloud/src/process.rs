@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
@@ -74,17 +74,28 @@ pub(crate) async fn kill_group(id: i32) {
     let Some(leader) = Pid::from_raw(id) else { return };
     let _ = kill_process_group(leader, Signal::KILL);
     let deadline = Instant::now() + GONE;
-    while test_kill_process_group(leader).is_ok() && Instant::now() < deadline {
+    while alive(id) && Instant::now() < deadline {
         tokio::time::sleep(POLL).await;
     }
+}
+
+/// Whether a process runs. One that has ended but that nobody reaps does not, though it still has its id.
+fn alive(id: i32) -> bool {
+    stat(id).is_some_and(|fields| !fields.starts_with('Z'))
 }
 
 /// What tells a process from a later one with the same id: its start time, in the kernel's ticks since boot.
 /// `None` if there is no such process.
 pub(crate) fn birth(id: i32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-    // The command's name, in parentheses, may contain anything; field 22 is the 20th behind it: man 5 proc_pid_stat.
-    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
+    // Field 22 of the whole: man 5 proc_pid_stat.
+    stat(id)?.split_whitespace().nth(19)?.parse().ok()
+}
+
+/// The kernel's row about a process from its third field, the state, on. The second, the command's name in parentheses,
+/// may contain anything.
+fn stat(id: i32) -> Option<String> {
+    let row = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    Some(row.rsplit_once(") ")?.1.to_owned())
 }
 
 /// Runs a program to its end, its output in a log file, each line shown to `line` as it comes.
@@ -172,18 +183,12 @@ mod tests {
 
     use tokio::process::Command;
 
-    use super::{Group, birth, run};
+    use super::{Group, alive, birth, run};
 
     fn shell(script: &str) -> Command {
         let mut command = Command::new("sh");
         command.args(["-c", script]);
         command
-    }
-
-    fn alive(id: i32) -> bool {
-        // A zombie that nobody reaps is dead, though it still has a row.
-        std::fs::read_to_string(format!("/proc/{id}/stat"))
-            .is_ok_and(|stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z')))
     }
 
     #[tokio::test]

@@ -35,7 +35,6 @@ struct Configuration {
 #[derive(Debug, Deserialize)]
 struct Environment {
     global: Section<Global>,
-    deploy: Section<Deploy>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -46,10 +45,6 @@ struct Section<T> {
 #[derive(Debug, Deserialize)]
 struct Global {
     stack_name: String,
-}
-
-#[derive(Debug, Deserialize)]
-struct Deploy {
     parameter_overrides: Vec<String>,
 }
 
@@ -66,7 +61,7 @@ impl Sam<'_> {
         // SAM's own cache looks at a function's folder only, and would not see a change in crates/.
         command.args(["--no-cached", "--build-dir"]).arg(self.build_folder());
         command.arg("--template-file").arg(self.workspace.root().join("template.yaml"));
-        command.args(["--parameter-overrides", &format!("Architecture={}", architecture())]);
+        command.arg("--parameter-overrides").args(self.overrides(&BTreeMap::new())?);
         // cargo's dev profile: quick to build, and quick enough to run.
         command.env("SAM_BUILD_MODE", "debug");
         run("sam build", &mut command, &self.folder.join("build.log"), |line| step.say(line)).await
@@ -79,18 +74,9 @@ impl Sam<'_> {
         parameters: &BTreeMap<String, String>,
         step: &Step,
     ) -> Result<String, Error> {
-        let configuration = self.configuration()?;
-        let mut all = BTreeMap::new();
-        for entry in &configuration.deploy.parameters.parameter_overrides {
-            if let Some((name, value)) = entry.split_once('=') {
-                all.insert(name.to_owned(), value.to_owned());
-            }
-        }
-        all.insert("Architecture".to_owned(), architecture().to_owned());
-        all.extend(parameters.clone());
         let mut command = self.command("deploy");
         command.arg("--template-file").arg(self.build_folder().join("template.yaml"));
-        command.arg("--parameter-overrides").args(all.iter().map(|(name, value)| format!("{name}={value}")));
+        command.arg("--parameter-overrides").args(self.overrides(parameters)?);
         for variable in ["AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_CA_BUNDLE"] {
             command.env_remove(variable);
         }
@@ -102,7 +88,21 @@ impl Sam<'_> {
         // Seconds between two looks at the stack; the default of 5 would be most of the deployment.
         command.env("SAM_CLI_POLL_DELAY", "0.2");
         run("sam deploy", &mut command, &self.folder.join("deploy.log"), |line| step.say(line)).await?;
-        Ok(configuration.global.parameters.stack_name)
+        Ok(self.configuration()?.stack_name)
+    }
+
+    /// `name=value` of all parameters that differ from the template's defaults. On SAM's command line they replace those
+    /// of the configuration file as a whole, so these are repeated.
+    fn overrides(&self, parameters: &BTreeMap<String, String>) -> Result<Vec<String>, Error> {
+        let mut all = BTreeMap::new();
+        for entry in self.configuration()?.parameter_overrides {
+            if let Some((name, value)) = entry.split_once('=') {
+                all.insert(name.to_owned(), value.to_owned());
+            }
+        }
+        all.insert("Architecture".to_owned(), architecture().to_owned());
+        all.extend(parameters.clone());
+        Ok(all.iter().map(|(name, value)| format!("{name}={value}")).collect())
     }
 
     fn command(&self, subcommand: &str) -> Command {
@@ -129,11 +129,11 @@ impl Sam<'_> {
         self.workspace.root().join("samconfig.toml")
     }
 
-    fn configuration(&self) -> Result<Environment, Error> {
+    fn configuration(&self) -> Result<Global, Error> {
         let path = self.configuration_file();
         let configuration: Configuration = toml::from_str(&read(&path)?)
             .map_err(|error| Error::Content { path, message: error.message().to_owned() })?;
-        Ok(configuration.local)
+        Ok(configuration.local.global.parameters)
     }
 }
 

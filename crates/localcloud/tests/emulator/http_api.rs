@@ -1,0 +1,65 @@
+//! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-open-api.html>
+
+use http_body_util::{BodyExt as _, Empty};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use serde_json::{Value, json};
+
+use super::lab::Lab;
+
+async fn get(url: String) -> (u16, Value) {
+    let client = Client::builder(TokioExecutor::new()).build_http::<Empty<&[u8]>>();
+    let response = client.get(url.parse().unwrap()).await.unwrap();
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+}
+
+#[tokio::test]
+async fn an_api_answers_on_the_routes_of_its_openapi_document_and_hides_a_functions_errors() {
+    let lab = Lab::new().await;
+    let function = json!({ "Fn::Sub": "arn:aws:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${Function.Arn}/invocations" });
+    let ids = lab
+        .deploy(json!({
+            "Function": lab.function(r#"
+if event["pathParameters"]["id"] == "fail":
+    raise ValueError("a secret")
+caller = event["requestContext"]["authorizer"]["iam"]["userArn"]
+return {"statusCode": 200, "body": json.dumps({"route": event["routeKey"], "caller": caller})}
+"#),
+            "Api": {
+                "Type": "AWS::ApiGatewayV2::Api",
+                "Properties": { "Body": {
+                    "openapi": "3.0.1",
+                    "info": { "title": "lab", "version": "1" },
+                    "components": { "securitySchemes": { "AWS_IAM": {
+                        "type": "apiKey", "name": "Authorization", "in": "header",
+                        "x-amazon-apigateway-authtype": "awsSigv4",
+                    } } },
+                    "paths": { "/things/{id}": { "get": {
+                        "security": [{ "AWS_IAM": [] }],
+                        "x-amazon-apigateway-integration": {
+                            "type": "aws_proxy", "httpMethod": "POST", "payloadFormatVersion": "2.0", "uri": function,
+                        },
+                    } } },
+                } },
+            },
+            "Stage": {
+                "Type": "AWS::ApiGatewayV2::Stage",
+                "Properties": { "ApiId": { "Ref": "Api" }, "StageName": "$default", "AutoDeploy": true },
+            },
+        }))
+        .await;
+    let base = format!("{}/_aws/execute-api/{}/$default", lab.cloud.endpoint(), ids["Api"]);
+
+    let (status, body) = get(format!("{base}/things/1")).await;
+    assert_eq!(status, 200);
+    assert_eq!(body["route"], "GET /things/{id}");
+    assert!(body["caller"].as_str().unwrap().starts_with("arn:aws:iam::"), "{body}");
+
+    assert_eq!(
+        get(format!("{base}/things/fail")).await,
+        (500, json!({ "message": "Internal Server Error" }))
+    );
+    assert_eq!(get(format!("{base}/others")).await.0, 404);
+}
