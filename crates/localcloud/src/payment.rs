@@ -38,7 +38,7 @@ pub(crate) struct Gateway {
 
 #[derive(Debug)]
 enum Host {
-    Program(Group, Option<ChildStdin>),
+    Program(Box<Group>, Option<ChildStdin>),
     Thread { _end: oneshot::Sender<()> },
 }
 
@@ -67,7 +67,7 @@ impl Gateway {
         if url.is_empty() {
             return Err(not_ready(last_line(&log), log));
         }
-        Ok(Self { host: Host::Program(group, lifeline), url })
+        Ok(Self { host: Host::Program(Box::new(group), lifeline), url })
     }
 
     async fn start_thread(log: PathBuf) -> Result<Self, Error> {

@@ -2,6 +2,7 @@
 //!
 //! Functions are a few lines of Python that note what they were given in a file.
 
+#[cfg(test)]
 mod emulator {
     mod edge;
     mod http_api;
