@@ -108,7 +108,7 @@ impl Spine {
     /// # Errors
     /// [`Failure`]: transient where DynamoDB did not answer; permanent where the row is unreadable.
     pub async fn read<R: Row>(&self, table: &Table<R>, key: Key<R>) -> Result<Option<R>, Failure> {
-        read_row(&self.dynamodb, table, key).await
+        read_row(&self.dynamodb, table, key, Reading::Consistent).await
     }
 
     fn items(
@@ -167,6 +167,7 @@ pub(crate) async fn write_row<G: Row>(
         }
         Action::Update { key, changes } => {
             let update = expressions.update(&changes);
+            let key_alone = key.len();
             let sent = dynamodb
                 .update_item()
                 .table_name(table)
@@ -179,17 +180,20 @@ pub(crate) async fn write_row<G: Row>(
                 .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
                 .send()
                 .await;
-            sent.map(|done| done.attributes).map_err(|error| match error {
-                SdkError::ServiceError(refused) => match refused.into_err() {
-                    UpdateItemError::ConditionalCheckFailedException(refused) => Ok(refused.item),
-                    other => Err(unsent(
-                        other.code().map(ToOwned::to_owned).as_deref(),
-                        "update was refused",
-                        other,
-                    )),
+            // DynamoDB answers with nothing where there was no item, other implementations with its key.
+            sent.map(|done| done.attributes.filter(|old| old.len() > key_alone)).map_err(
+                |error| match error {
+                    SdkError::ServiceError(refused) => match refused.into_err() {
+                        UpdateItemError::ConditionalCheckFailedException(refused) => Ok(refused.item),
+                        other => Err(unsent(
+                            other.code().map(ToOwned::to_owned).as_deref(),
+                            "update was refused",
+                            other,
+                        )),
+                    },
+                    other => Err(unsent(None, "the update's outcome is unknown", other)),
                 },
-                other => Err(unsent(None, "the update's outcome is unknown", other)),
-            })
+            )
         }
     };
     match old {
@@ -201,17 +205,25 @@ pub(crate) async fn write_row<G: Row>(
     }
 }
 
-/// Reads one row, strongly consistent, with any client.
+/// How fresh a read is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    Consistent,
+    Eventual,
+}
+
+/// Reads one row, with any client.
 pub(crate) async fn read_row<R: Row>(
     dynamodb: &Client,
     table: &Table<R>,
     key: Key<R>,
+    reading: Reading,
 ) -> Result<Option<R>, Failure> {
     let sent = dynamodb
         .get_item()
         .table_name(table.name())
         .set_key(Some(key.attributes))
-        .consistent_read(true)
+        .consistent_read(reading == Reading::Consistent)
         .send()
         .await;
     let found =

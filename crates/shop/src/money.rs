@@ -74,7 +74,11 @@ impl<'de> Deserialize<'de> for Money {
         if !text.starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
             return Err(D::Error::custom("expected a number"));
         }
-        let amount = text.parse().or_else(|_| Decimal::from_scientific(text));
+        // Exactly: a number of more digits than fit is refused, never rounded.
+        let amount = match text.split_once(['e', 'E']) {
+            None => Decimal::from_str_exact(text),
+            Some((digits, _)) => Decimal::from_str_exact(digits).and_then(|_| Decimal::from_scientific(text)),
+        };
         amount.map(Self::new).map_err(|_| D::Error::custom("expected a decimal number of at most 28 digits"))
     }
 }
@@ -102,9 +106,21 @@ mod tests {
 
     #[test]
     fn what_is_no_number_is_refused() {
-        for text in ["\"49.5\"", "null", "true", "[]", "1e400"] {
+        for text in ["\"49.5\"", "null", "true", "[]", "1e400", "9e28", "1e-40", "1e99999999999999999999"] {
             assert!(read(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn what_has_more_digits_than_fit_is_refused_not_rounded() {
+        for text in ["0.12345678901234567890123456789", "0.12345678901234567890123456789e1"] {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn zero_has_no_sign() {
+        assert_eq!(serde_json::to_string(&read("-0.00").unwrap()).unwrap(), "0");
     }
 
     #[test]

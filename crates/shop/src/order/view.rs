@@ -1,6 +1,7 @@
 use eda::Failure;
 use eda::event_store::StoredEvent;
-use eda::row::{Key, Row};
+use eda::row::{Key, Row, Table};
+use eda::write::{Condition, ConditionalWrite};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -104,6 +105,22 @@ impl OrderViewRow {
         let document =
             document.map_err(|error| Failure::permanent("the view has no JSON form").because(error))?;
         Ok(Self { order_id: view.order_id.clone(), checkpoint: view.version, document })
+    }
+
+    /// Takes the place of the row that stood at `checkpoint`, or of none, if nobody has moved it meanwhile.
+    ///
+    /// # Errors
+    /// [`Failure`] (permanent) where the row cannot be represented.
+    pub fn replacing(
+        &self,
+        table: &Table<Self>,
+        checkpoint: Option<u64>,
+    ) -> Result<ConditionalWrite<Self>, Failure> {
+        let write = table.put(self)?;
+        Ok(match checkpoint {
+            Some(checkpoint) => write.only_if(Condition::equals("checkpoint", checkpoint)),
+            None => write.if_absent(),
+        })
     }
 
     /// The view.

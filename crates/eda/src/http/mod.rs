@@ -1,4 +1,6 @@
-//! HTTP: responses of an API Gateway HTTP API, and problem documents (RFC 9457).
+//! HTTP: requests and responses of an API Gateway HTTP API (payload format 2.0), and problem documents (RFC 9457).
+
+mod request;
 
 use aws_lambda_events::apigw::ApiGatewayV2httpResponse;
 use aws_lambda_events::encodings::Body;
@@ -6,14 +8,9 @@ use aws_lambda_events::http::HeaderMap;
 use aws_lambda_events::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use serde::Serialize;
 
-/// A field of a request and what is wrong with it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct FieldError {
-    /// Where: a path such as `items[0].quantity`, or a header's name.
-    pub field: String,
-    /// What is wrong, without quoting the value.
-    pub problem: String,
-}
+use crate::fields::FieldError;
+
+pub use request::{ANONYMOUS, IDEMPOTENCY_KEY, caller, idempotency_key, json_body, trace_header};
 
 /// A problem document: what went wrong, for programs and for people.
 /// <https://www.rfc-editor.org/rfc/rfc9457>
@@ -45,6 +42,12 @@ impl Problem {
     pub fn with_errors(mut self, errors: Vec<FieldError>) -> Self {
         self.errors = errors;
         self
+    }
+
+    /// The body cannot be read as JSON at all.
+    #[must_use]
+    pub fn not_json(detail: impl Into<String>) -> Self {
+        Self::new(400, "urn:problem:not-json", "The body is not JSON", detail)
     }
 
     /// The service cannot answer now; nothing was lost by asking.
