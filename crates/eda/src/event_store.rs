@@ -9,9 +9,10 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 
 use crate::Failure;
-use crate::event::Emission;
+use crate::event::{Cause, Contract, Emission};
 use crate::row::{Item, Key, Row, Table, from_item};
-use crate::transition::Transition;
+use crate::spine::Spine;
+use crate::transition::{Outcome, Transition};
 use crate::write::{Condition, ConditionalWrite, Write};
 
 /// Version of the head item. Events count from 1.
@@ -19,6 +20,9 @@ pub const HEAD: u64 = 0;
 
 /// Sort key of the table, and the head's current version.
 const VERSION: &str = "version";
+
+/// How often an append follows a head that keeps moving.
+const ATTEMPTS: usize = 4;
 
 /// Name of the head's attribute that holds the aggregate's version: item 0's sort key is taken by its place.
 pub const CURRENT: &str = "currentVersion";
@@ -46,7 +50,10 @@ impl Row for StoredEvent {
 
 /// The head row of an aggregate, as the domain defines it. Its attributes `version` (always 0) and `currentVersion`
 /// belong to the store.
-pub trait Head: Row {}
+pub trait Head: Row {
+    /// The aggregate's version: that of its newest event.
+    fn current_version(&self) -> u64;
+}
 
 /// Key of an aggregate's head.
 #[must_use]
@@ -85,6 +92,54 @@ pub fn append<H: Head>(
     let guard = change(table.update(head_key(aggregate_id)).set(CURRENT, next));
     let guard = guard.and(Condition::equals(CURRENT, expected));
     with_events(Transition::guarded_by(guard), table, aggregate_id, expected, events)
+}
+
+/// An event that is appended to an aggregate where its head allows it. Its ordering key is the aggregate's id.
+pub trait Appendable<H: Head>: Contract {
+    /// Why the head does not allow it.
+    type Rejection;
+
+    /// The version at which it usually finds the aggregate.
+    const USUALLY_AT: u64;
+
+    /// What it changes in the head, and under which condition.
+    fn change(&self, head: Write<H>) -> ConditionalWrite<H>;
+
+    /// The same condition, judged on the head as it stands; `None` where there is no such aggregate.
+    ///
+    /// # Errors
+    /// Why it does not hold.
+    fn decide(&self, head: Option<&H>) -> Result<(), Self::Rejection>;
+}
+
+/// Appends an event at a guessed version, reading nothing first: one call where the guess is right.
+///
+/// A head that refuses is judged as it stands: where it still allows the event, only the version was wrong, and the
+/// append is made at the head's.
+///
+/// # Errors
+/// `Ok(Err(_))` is the head's rejection: nothing was appended. [`Failure`]: transient where DynamoDB could not
+/// decide or the aggregate kept moving; permanent where a row cannot be represented.
+pub async fn append_guessing<H: Head, E: Appendable<H>>(
+    spine: &Spine,
+    table: &Table<H>,
+    cause: &Cause,
+    event: &E,
+) -> Result<Result<(), E::Rejection>, Failure> {
+    let emission = [spine.event(cause, event)?];
+    let mut expected = E::USUALLY_AT;
+    for _ in 0..ATTEMPTS {
+        let transition = append(table, event.ordering_key(), expected, &emission, |head| event.change(head))?;
+        let head = match spine.commit(transition).await? {
+            Outcome::Applied => return Ok(Ok(())),
+            Outcome::Duplicate(head) => head,
+        };
+        if let Err(rejection) = event.decide(head.as_ref()) {
+            return Ok(Err(rejection));
+        }
+        expected = head.map_or(HEAD, |head| head.current_version());
+    }
+    Err(Failure::transient("the aggregate kept moving"))
 }
 
 fn with_events<H: Head>(

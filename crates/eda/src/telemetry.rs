@@ -84,6 +84,7 @@ struct Figure {
 
 /// Reports a figure that `function` saw, as the metric `name`: a count of things, or a gauge in the unit its name ends in.
 pub fn report(function: &'static str, name: &'static str, figure: u64) {
-    let figure = Figure { timestamp: SystemTime::now(), function, figure: Flex::new(name).with_value(figure) };
+    let figure =
+        Figure { timestamp: SystemTime::now(), function, figure: Flex::new(name).with_value(figure) };
     drop(figure.append_on_drop(sink()));
 }

@@ -1,4 +1,5 @@
 //! The step against an in-process cloud.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::time::Duration;
 
@@ -6,25 +7,16 @@ use eda::serve::Task;
 use eda::testing::TestCloud;
 use expire_orders::{ExpireOrders, Report};
 use serde_json::json;
-use shop::order::{OrderHead, OrderStatus, open_shard};
+use shop::order::{OrderHead, OrderStatus};
 use shop::shipment::{Shipment, ShipmentState};
-use shop::testing::CUSTOMER;
+use shop::testing::open_order;
 
 fn order(cloud: &TestCloud, order_id: &str, status: OrderStatus, due_in: i64) {
+    let head = OrderHead { status, ..open_order(order_id) };
     let deadline = cloud.ambient().now().as_second() + due_in;
     let open = status == OrderStatus::Open;
-    let head = OrderHead {
-        aggregate_id: order_id.into(),
-        version: 0,
-        current_version: 1,
-        status,
-        customer_id: CUSTOMER.into(),
-        command_hash: "v1:".into(),
-        correlation_id: cloud.ambient().new_id(),
-        open_shard: open.then(|| open_shard(order_id)),
-        deadline: open.then_some(deadline),
-    };
-    cloud.put("EventStoreTable", &head);
+    let (open_shard, deadline) = (head.open_shard.filter(|_| open), open.then_some(deadline));
+    cloud.put_aggregate("EventStoreTable", order_id, &OrderHead { open_shard, deadline, ..head }, &[]);
 }
 
 fn pivot(cloud: &TestCloud, order_id: &str, status: ShipmentState) {

@@ -1,4 +1,5 @@
 //! The relay against an in-process cloud.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use eda::outbox::OutboxRow;
 use eda::testing::{Fault, TestCloud, stream_batch};

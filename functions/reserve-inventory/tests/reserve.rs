@@ -1,4 +1,5 @@
 //! The step against an in-process cloud.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use eda::row::Key;
 use eda::testing::{Fault, TestCloud, bus_event, queue_batch};

@@ -1,4 +1,5 @@
 //! The sweeper against an in-process cloud.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::time::Duration;
 

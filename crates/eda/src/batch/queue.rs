@@ -50,6 +50,11 @@ impl<C: Consumer> QueueWorker<C> {
         Self { consumer, parking }
     }
 
+    /// The consumer.
+    pub fn consumer(&self) -> &C {
+        &self.consumer
+    }
+
     /// Handles a batch.
     pub async fn handle(&self, batch: SqsEvent, deadline: Deadline) -> SqsBatchResponse {
         let mut report = Batch::start(C::NAME, batch.records.len());

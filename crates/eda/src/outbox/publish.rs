@@ -146,8 +146,12 @@ impl Publisher {
         let mut requests = requests.collect::<Result<Vec<_>, _>>().map_err(undeletable)?;
         let mut pauses = pauses();
         loop {
-            let sent =
-                self.dynamodb.batch_write_item().request_items(self.config.outbox.name(), requests).send().await;
+            let sent = self
+                .dynamodb
+                .batch_write_item()
+                .request_items(self.config.outbox.name(), requests)
+                .send()
+                .await;
             let answer =
                 sent.map_err(|error| Failure::transient("rows could not be deleted").because(error))?;
             let unprocessed = answer.unprocessed_items.unwrap_or_default().into_values().flatten();

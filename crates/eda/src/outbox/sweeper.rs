@@ -58,7 +58,9 @@ impl Publisher {
                     }
                 }
             }
-            let ages = rows.iter().map(|row| u64::try_from(now.as_millisecond() - row.created_at).unwrap_or_default());
+            let ages = rows
+                .iter()
+                .map(|row| u64::try_from(now.as_millisecond() - row.created_at).unwrap_or_default());
             swept.oldest_ms = ages.fold(swept.oldest_ms, u64::max);
             let done = self.publish(rows).await;
             swept.rows.published += done.published;

@@ -36,6 +36,7 @@
 //! The client never retries: a redelivery does, after the row has been read again.
 
 mod error;
+mod gateway;
 mod intent;
 mod wire;
 
@@ -49,6 +50,7 @@ use std::time::Duration;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
 pub use error::{Decline, StripeError};
+pub use gateway::{Gateway, GatewayConfig};
 pub use intent::{Intent, IntentStatus, Refund, RefundStatus};
 
 use wire::{Call, Wire};
@@ -58,7 +60,7 @@ use wire::{Call, Wire};
 pub const API_VERSION: &str = "2024-06-20";
 
 /// A secret API key. `Debug` shows nothing of it.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ApiKey(String);
 
 impl ApiKey {
@@ -134,14 +136,16 @@ impl Stripe {
     /// Confirms an intent: this charges. `payment_method` replaces the one it was created with.
     ///
     /// A charge that was made is `Ok` with [`IntentStatus::Succeeded`]; `Ok` may also say
-    /// [`IntentStatus::Processing`] or [`IntentStatus::RequiresAction`].
+    /// [`IntentStatus::Processing`]. A card whose owner would have to authenticate is declined, because a back end has
+    /// nobody to ask. <https://docs.stripe.com/api/payment_intents/confirm>
     pub async fn confirm(
         &self,
         id: &str,
         payment_method: Option<&str>,
         key: &str,
     ) -> Result<Intent, StripeError> {
-        let form = form(payment_method.map(|method| ("payment_method", method)));
+        let method = payment_method.map(|method| ("payment_method", method));
+        let form = form(method.into_iter().chain([("error_on_requires_action", "true")]));
         let path = format!("{}/confirm", path_of(id)?);
         self.wire.intent(Call::post(path, form, key)?).await
     }

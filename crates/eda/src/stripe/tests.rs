@@ -137,7 +137,12 @@ async fn each_call_has_its_method_path_and_form() {
     assert_eq!(
         seen,
         [
-            ("POST", "/v1/payment_intents/pi_1/confirm", "payment_method=pm_card_amex", Some("42:confirm")),
+            (
+                "POST",
+                "/v1/payment_intents/pi_1/confirm",
+                "payment_method=pm_card_amex&error_on_requires_action=true",
+                Some("42:confirm")
+            ),
             ("POST", "/v1/payment_intents/pi_1/cancel", "", Some("42:cancel")),
             ("GET", "/v1/payment_intents/pi_1", "", None),
             ("POST", "/v1/refunds", "payment_intent=pi_1", Some("42:refund")),

@@ -91,6 +91,12 @@ impl TestCloud {
     pub fn of(package: &str) -> Self {
         let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
         let template = Template::load(root.join("template.yaml")).expect("the template can be read");
+        Self::deployed_by(&template, package)
+    }
+
+    /// The cloud that the function of this package finds itself in, deployed by this template.
+    #[must_use]
+    pub fn deployed_by(template: &Template, package: &str) -> Self {
         let function =
             template.function(package).unwrap_or_else(|| panic!("the template deploys no {package}"));
         let start = Timestamp::from_second(START).expect("a valid time");
@@ -198,7 +204,10 @@ impl TestCloud {
 
     /// Puts a row into the table of this logical id.
     pub fn put<R: Row>(&self, table: &str, row: &R) {
-        let item = to_item(row).expect("a row");
+        self.put_item(table, to_item(row).expect("a row"));
+    }
+
+    pub(super) fn put_item(&self, table: &str, item: Item) {
         let request = json!({ "TableName": table, "Item": plain(item) });
         self.0
             .database
@@ -308,7 +317,9 @@ impl TestCloud {
             None => self.answer(&name, &operation, &body),
             Some(Fault::Answered(answer)) => (200, answer.to_string()),
             Some(Fault::Refused(status, kind, mut fields)) => {
-                fields["__type"] = json!(kind);
+                if let Some(fields) = fields.as_object_mut() {
+                    fields.insert("__type".to_owned(), json!(kind));
+                }
                 (status, fields.to_string())
             }
             Some(Fault::ReplyLost) => {

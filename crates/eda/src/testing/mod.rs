@@ -1,6 +1,8 @@
 //! Testing: the real SDK clients over an in-process cloud, as the template deploys it.
 
 mod cloud;
+pub mod decider;
+mod history;
 mod messages;
 pub mod template;
 

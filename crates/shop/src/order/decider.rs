@@ -8,6 +8,7 @@ use crate::events::{OrderCancelled, OrderConfirmed, OrderPlaced};
 
 /// What happened to an order, in its newest form.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, never stored in bulk")]
 pub enum OrderEvent {
     /// It was placed.
     Placed(OrderPlaced),
@@ -55,6 +56,7 @@ pub enum OrderState {
 
 /// What can be asked of an order.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, never stored in bulk")]
 pub enum Command {
     /// Place it.
     Place {
