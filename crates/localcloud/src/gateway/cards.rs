@@ -24,6 +24,9 @@ impl Refusal<'_> {
                 "Your card was declined for making repeated attempts too frequently or exceeding its amount \
                  limit."
             }
+            ("authentication_required", _) => {
+                "Your card was declined. This transaction requires authentication."
+            }
             ("expired_card", _) => "Your card has expired.",
             ("incorrect_cvc", _) => "Your card's security code is incorrect.",
             ("processing_error", _) => {
@@ -33,6 +36,11 @@ impl Refusal<'_> {
         }
     }
 }
+
+/// What a card that needs authentication comes to where nobody can authenticate.
+/// <https://docs.stripe.com/declines/codes>
+pub(super) const UNATTENDED: Refusal<'static> =
+    Refusal { code: "authentication_required", decline_code: Some("authentication_not_handled") };
 
 const fn declined(code: &'static str, decline_code: Option<&'static str>) -> Verdict {
     Verdict::Declined(Refusal { code, decline_code })

@@ -42,6 +42,7 @@ pub(super) struct New {
     description: Option<String>,
     may_redirect: bool,
     confirm: bool,
+    unattended: bool,
     return_url: bool,
 }
 
@@ -49,6 +50,8 @@ pub(super) struct New {
 pub(super) struct Confirmation {
     id: String,
     payment_method: Option<String>,
+    /// What needs authentication is declined: `error_on_requires_action`.
+    unattended: bool,
     return_url: bool,
 }
 
@@ -76,6 +79,7 @@ impl Command {
                 Ok(Self::Confirm(Confirmation {
                     id: id(),
                     payment_method: text("payment_method"),
+                    unattended: form.flag("error_on_requires_action")?,
                     return_url,
                 }))
             }
@@ -189,6 +193,7 @@ impl New {
             // On by default since 2023-08-16: https://docs.stripe.com/upgrades#2023-08-16
             may_redirect: automatic && redirects,
             confirm: form.flag("confirm")?,
+            unattended: form.flag("error_on_requires_action")?,
             return_url: form.get("return_url").is_some(),
         })
     }
@@ -222,7 +227,12 @@ impl New {
         let shown = object::intent(&intent);
         book.add(intent);
         if self.confirm {
-            let confirmation = Confirmation { id, payment_method: None, return_url: self.return_url };
+            let confirmation = Confirmation {
+                id,
+                payment_method: None,
+                unattended: self.unattended,
+                return_url: self.return_url,
+            };
             return confirmation.run(book, fault, now);
         }
         Ok(shown)
@@ -262,6 +272,9 @@ impl Confirmation {
         };
         match verdict {
             Verdict::Declined(refusal) => return Err(decline(intent, charge, refusal)),
+            Verdict::NeedsAuthentication if self.unattended => {
+                return Err(decline(intent, charge, cards::UNATTENDED));
+            }
             Verdict::NeedsAuthentication => intent.status = Status::RequiresAction,
             Verdict::Succeeds => {
                 let settles = match fault {

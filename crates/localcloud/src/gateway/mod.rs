@@ -65,6 +65,7 @@ mod engine;
 mod error;
 mod fault;
 mod form;
+mod hosted;
 mod keys;
 mod ledger;
 mod object;
@@ -77,6 +78,7 @@ use uuid::Uuid;
 
 pub use engine::{Gateway, Step, Ticket};
 pub use fault::{ActiveFault, Do, Fault, On};
+pub use hosted::Hosted;
 pub use ledger::{Ledger, LedgerIntent};
 pub use request::{Answer, CallKind, Request};
 pub use server::{router, serve};

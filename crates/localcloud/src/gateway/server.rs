@@ -28,7 +28,12 @@ use super::request::{Answer, Request};
 ///
 /// Fails only if the listener does for good.
 pub async fn serve(listener: TcpListener, settings: Settings) -> io::Result<()> {
-    let router = router(Gateway::new(settings));
+    serve_shared(listener, Gateway::new(settings)).await
+}
+
+/// Serves this gateway, whose state its other clones share.
+pub(super) async fn serve_shared(listener: TcpListener, gateway: Gateway) -> io::Result<()> {
+    let router = router(gateway);
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {

@@ -142,6 +142,16 @@ fn every_documented_card_succeeds_declines_or_asks_for_authentication() {
 }
 
 #[test]
+fn where_nobody_can_authenticate_a_card_that_needs_it_is_declined() {
+    let bench = Bench::new();
+    let path = bench.create(&CARD.replace("pm_card_visa", "pm_card_authenticationRequired"));
+    let unattended = "error_on_requires_action=true";
+    let (status, body, _) = bench.answer("POST", &format!("{path}/confirm"), unattended, None);
+    assert_eq!((status, &body["error"]["code"]), (402, &json!("authentication_required")));
+    assert_eq!(bench.status(&path), "requires_payment_method");
+}
+
+#[test]
 fn a_declined_intent_takes_another_card() {
     let bench = Bench::new();
     let path = bench.create(&CARD.replace("pm_card_visa", "pm_card_chargeDeclined"));
