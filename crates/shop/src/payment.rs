@@ -7,7 +7,12 @@ use eda::row::{Key, Row, Table};
 use eda::states;
 use eda::step::{Standing, Step};
 use eda::write::{Condition, ConditionalWrite};
+use iso_currency::Currency;
 use serde::{Deserialize, Serialize};
+
+use crate::events::InventoryReserved;
+use crate::money::Money;
+use crate::saga::reason;
 
 states! {
     /// Where a payment stands.
@@ -41,6 +46,41 @@ pub const UNDO: Step<PaymentState> = Step::new(&[Some(Pending), Some(Charged), S
 pub const FINISH_UNDO: Step<PaymentState> = Step::new(&[Some(Undoing)], Undone);
 /// There was nothing to undo, and a late payment will find that it must not be made.
 pub const TOMBSTONE: Step<PaymentState> = Step::new(&[None, Some(Declined)], Undone);
+
+/// Currencies whose minor unit is not ISO 4217's at the gateway: an amount would be off by a factor of a hundred.
+/// <https://docs.stripe.com/currencies#special-cases>, <https://docs.stripe.com/currencies#zero-decimal>
+const UNLIKE_ISO: &[Currency] = &[Currency::ISK, Currency::MGA, Currency::UGX];
+
+/// What is to be charged for an order, as the gateway takes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Charge {
+    /// In the currency's minor unit; positive.
+    pub amount_minor: i64,
+    /// ISO 4217 code.
+    pub currency: String,
+    /// The gateway's id of the payment method.
+    pub payment_method: String,
+}
+
+impl Charge {
+    /// Decides whether the order can be charged.
+    ///
+    /// # Errors
+    /// Why not, as a code of [`reason`].
+    pub fn of(reserved: &InventoryReserved) -> Result<Self, &'static str> {
+        let method = reserved.payment_method.as_deref().map(str::trim).filter(|method| !method.is_empty());
+        let payment_method = method.ok_or(reason::NO_PAYMENT_METHOD)?.to_owned();
+        let currency = Currency::from_code(&reserved.currency).ok_or(reason::NOT_CHARGEABLE)?;
+        let amount = reserved.total_amount.minor_units(currency).filter(|amount| *amount > 0);
+        let amount_minor = amount.ok_or(reason::NOT_CHARGEABLE)?;
+        // The gateway takes three-decimal currencies in steps of ten. <https://docs.stripe.com/currencies#three-decimal>
+        let too_fine = currency.exponent() == Some(3) && amount_minor % 10 != 0;
+        if too_fine || UNLIKE_ISO.contains(&currency) {
+            return Err(reason::NOT_CHARGEABLE);
+        }
+        Ok(Self { amount_minor, currency: reserved.currency.clone(), payment_method })
+    }
+}
 
 /// What a payment has to do, by where the row stands that kept it from starting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,6 +154,24 @@ impl Row for Payment {
 const ANSWERED: &str = "answered";
 
 impl Payment {
+    /// The gateway's id of the intent.
+    ///
+    /// # Errors
+    /// [`Failure`] (permanent) where the row has none, although it stands where it must: a hand-edited table.
+    pub fn intent(&self) -> Result<&str, Failure> {
+        self.intent_id.as_deref().ok_or_else(|| Failure::permanent("the payment names no intent"))
+    }
+
+    /// An amount that the gateway gave in minor units of this payment's currency.
+    ///
+    /// # Errors
+    /// [`Failure`] (permanent) where the row has no known currency: a hand-edited table.
+    pub fn money(&self, minor: i64) -> Result<Money, Failure> {
+        let currency = self.currency.as_deref().and_then(Currency::from_code);
+        let currency = currency.ok_or_else(|| Failure::permanent("the payment names no known currency"))?;
+        Ok(Money::from_minor_units(minor, currency))
+    }
+
     /// An intent was created: recorded before it is confirmed.
     ///
     /// # Errors
@@ -191,5 +249,68 @@ impl Payment {
     pub fn announce(table: &Table<Self>, order_id: &str, cause: &str) -> ConditionalWrite<Self> {
         let unanswered = Condition::contains(ANSWERED, cause).negated();
         table.update(Key::of(order_id)).add_to_set(ANSWERED, cause).standing(&[Some(Undone)]).and(unanswered)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rust_decimal::Decimal;
+
+    use super::*;
+
+    fn order(amount: &str, currency: &str, method: Option<&str>) -> InventoryReserved {
+        InventoryReserved {
+            order_id: "o1".into(),
+            customer_id: "customer-1".into(),
+            items: Vec::new(),
+            total_amount: Money::new(amount.parse::<Decimal>().unwrap()),
+            currency: currency.into(),
+            payment_method: method.map(ToOwned::to_owned),
+            shipping_address: None,
+        }
+    }
+
+    #[test]
+    fn an_order_is_charged_in_minor_units() {
+        let charge = Charge::of(&order("148.5", "USD", Some("pm_card_visa"))).unwrap();
+        assert_eq!((charge.amount_minor, charge.currency.as_str()), (14_850, "USD"));
+        assert_eq!(Charge::of(&order("148", "JPY", Some("pm_card_visa"))).unwrap().amount_minor, 148);
+        assert_eq!(Charge::of(&order("1.25", "KWD", Some("pm_card_visa"))).unwrap().amount_minor, 1_250);
+    }
+
+    #[test]
+    fn an_order_without_a_payment_method_says_so() {
+        for method in [None, Some(""), Some("  ")] {
+            assert_eq!(Charge::of(&order("1", "USD", method)), Err(reason::NO_PAYMENT_METHOD));
+        }
+    }
+
+    #[test]
+    fn what_the_gateway_would_charge_wrongly_or_not_at_all_is_not_chargeable() {
+        let amounts = [("0", "USD"), ("-1", "USD"), ("1.005", "USD"), ("1.5", "JPY"), ("1.255", "KWD")];
+        let currencies = [("1", "???"), ("1", "usd"), ("500", "ISK"), ("500", "UGX"), ("500", "MGA")];
+        for (amount, currency) in amounts.into_iter().chain(currencies) {
+            let refused = Charge::of(&order(amount, currency, Some("pm_card_visa")));
+            assert_eq!(refused, Err(reason::NOT_CHARGEABLE), "{amount} {currency}");
+        }
+    }
+
+    #[test]
+    fn only_a_pending_payment_is_resumed() {
+        let standings = [None, Some(Charged), Some(Declined), Some(Undoing), Some(Undone)];
+        for standing in standings {
+            assert_eq!(Resume::of(standing), Resume::Acknowledge, "{standing:?}");
+        }
+        assert_eq!(Resume::of(Some(Pending)), Resume::Confirm);
+    }
+
+    #[test]
+    fn what_may_be_charged_is_undone_at_the_gateway_and_what_cannot_is_buried() {
+        for standing in [Pending, Charged, Undoing] {
+            assert_eq!(Undo::of(Some(standing)), Undo::Gateway);
+        }
+        assert_eq!(Undo::of(None), Undo::Tombstone);
+        assert_eq!(Undo::of(Some(Declined)), Undo::Tombstone);
+        assert_eq!(Undo::of(Some(Undone)), Undo::Announce);
     }
 }
