@@ -6,6 +6,7 @@ use eda::states;
 use eda::step::Step;
 use eda::write::ConditionalWrite;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::events::Address;
 use crate::saga::reason;
@@ -24,6 +25,15 @@ states! {
 pub const SHIP: Step<ShipmentState> = Step::new(&[None], ShipmentState::Shipped);
 /// The shipment is refused, or the order expired.
 pub const CLOSE: Step<ShipmentState> = Step::new(&[None], ShipmentState::Closed);
+
+/// Namespace of shipment ids (UUIDv5).
+const SHIPMENTS: Uuid = Uuid::from_u128(0x5f0c_1c58_7d0e_4b7f_9a0b_34a6_f2b4_d90e);
+
+/// The shipment of an order: the same for ever, however often it is booked.
+#[must_use]
+pub fn shipment_id(order_id: &str) -> String {
+    Uuid::new_v5(&SHIPMENTS, order_id.as_bytes()).to_string()
+}
 
 /// Where we ship to: ISO 3166-1 alpha-2.
 pub const SERVED: &[&str] = &[

@@ -9,7 +9,7 @@ use crate::events::{
     ShipmentFailed,
 };
 use crate::money::Money;
-use crate::order::PlaceOrder;
+use crate::order::{OrderHead, OrderStatus, PlaceOrder, open_shard};
 use crate::saga::{STEPS, reason};
 use crate::stock::{Product, merged};
 
@@ -73,6 +73,21 @@ pub fn order_placed(order_id: &str, products: &[(&str, u32)]) -> OrderPlaced {
         timestamp: Timestamp::UNIX_EPOCH,
         payment_method: Some(order.payment_method),
         shipping_address: Some(order.shipping_address),
+    }
+}
+
+/// The head of an order that is placed and open.
+#[must_use]
+pub fn open_order(order_id: &str) -> OrderHead {
+    OrderHead {
+        aggregate_id: order_id.into(),
+        current_version: 1,
+        status: OrderStatus::Open,
+        customer_id: CUSTOMER.into(),
+        command_hash: "v1:00".into(),
+        correlation_id: uuid::Uuid::from_u128(1),
+        open_shard: Some(open_shard(order_id)),
+        deadline: Some(1_768_516_200),
     }
 }
 

@@ -1,10 +1,12 @@
-use eda::event_store::{Head, head_key};
+use eda::event_store::{HEAD, Head, head_key};
 use eda::row::{Key, Row};
 use eda::states;
 use eda::step::{State as _, Step};
 use eda::write::{Condition, ConditionalWrite, STATUS, Write};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+use crate::events::OrderPlaced;
 
 states! {
     /// Where an order stands.
@@ -35,9 +37,6 @@ pub const OPEN_SHARDS: u8 = 8;
 pub struct OrderHead {
     /// The order.
     pub aggregate_id: String,
-    /// The head's place in the order's partition: always 0.
-    #[serde(default)]
-    pub version: u64,
     /// Version of the newest event.
     #[serde(default)]
     pub current_version: u64,
@@ -62,9 +61,28 @@ impl Row for OrderHead {
     const PARTITION_KEY: &'static str = "aggregateId";
 }
 
-impl Head for OrderHead {}
+impl Head for OrderHead {
+    fn current_version(&self) -> u64 {
+        self.current_version
+    }
+}
 
 impl OrderHead {
+    /// The head of a new order, which its event store versions: open until `deadline` (epoch seconds).
+    #[must_use]
+    pub fn open(placed: &OrderPlaced, command_hash: String, correlation_id: Uuid, deadline: i64) -> Self {
+        Self {
+            aggregate_id: placed.order_id.clone(),
+            current_version: HEAD,
+            status: OrderStatus::Open,
+            customer_id: placed.customer_id.clone(),
+            command_hash,
+            correlation_id,
+            open_shard: Some(open_shard(&placed.order_id)),
+            deadline: Some(deadline),
+        }
+    }
+
     /// The key of an order's head.
     #[must_use]
     pub fn key(order_id: &str) -> Key<Self> {
