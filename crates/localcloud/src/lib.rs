@@ -7,6 +7,7 @@
 
 mod aws;
 mod cloud;
+pub mod demo;
 mod emulator;
 mod error;
 pub mod gateway;

@@ -64,6 +64,8 @@ impl Sam<'_> {
         command.arg("--parameter-overrides").args(self.overrides(&BTreeMap::new())?);
         // cargo's dev profile: quick to build, and quick enough to run.
         command.env("SAM_BUILD_MODE", "debug");
+        // Every deployment packs and uploads all binaries: symbols would double their size.
+        command.env("CARGO_PROFILE_DEV_STRIP", "symbols");
         run("sam build", &mut command, &self.folder.join("build.log"), |line| step.say(line)).await
     }
 

@@ -14,6 +14,31 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Sets everything up, places orders over HTTP that live through every scenario, and proves how they ended
+    ///
+    /// Shows how each order ended with its chain of events, and checks the system's promises against the tables and the
+    /// payment gateway's books. Exits with 0 only if every order ended as its scenario says and every promise was kept.
+    /// About a minute of it is spent waiting for orders to expire.
+    #[command(after_help = "\
+For example:
+  cargo xtask demo
+  cargo xtask demo --orders 60 --json > report.json
+  cargo xtask demo --keep                and then look around: the local cloud is left running")]
+    Demo {
+        /// How many orders; ten tell every story
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=5000))]
+        orders: u64,
+        /// Decides products, quantities, customers and cards
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Prints one JSON document: {orders, sagas, invariants, outboxPending, dlq, timings}
+        #[arg(long)]
+        json: bool,
+        /// Leaves the local cloud running afterwards
+        #[arg(long)]
+        keep: bool,
+    },
+
     /// Starts a local cloud, deploys the stack onto it, fills in customers and stock, and leaves it running
     ///
     /// If one is running already, it is left as it is and described again; `deploy` brings it up to date.

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done · 1 failed, with one line saying why · 2 wrong usage · 130 interrupted.
 
 mod cli;
+mod demo;
 mod error;
 mod local;
 
@@ -37,6 +38,7 @@ async fn main() -> ExitCode {
 
 async fn run(command: Command) -> Result<ExitCode, Error> {
     match command {
+        Command::Demo { orders, seed, json, keep } => demo::run(orders, seed, json, keep).await,
         Command::Up { json } => local::up(json).await,
         Command::Down => local::down().await,
         Command::Deploy => local::deploy().await,

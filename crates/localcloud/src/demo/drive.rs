@@ -1,0 +1,306 @@
+//! Places the orders, disturbs them as their stories want it, and follows them to their end.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+use futures::{StreamExt as _, TryStreamExt as _, future, stream};
+use http::Method;
+use serde_json::{Value, json};
+
+use super::report::{Invariant, Orders, Report, Saga, Timings, millis};
+use super::scenario::{End, Scenario};
+use super::tap::{Observed, Tap};
+use crate::gateway::Ledger;
+use crate::http::{Answer, HttpClient};
+use crate::{Error, LocalCloud, Stack, Step};
+
+/// How the demonstration runs.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// How many orders; ten tell every story.
+    pub orders: u64,
+    /// Decides products, quantities, customers and cards.
+    pub seed: u64,
+}
+
+/// Requests under way at once.
+const CLIENTS: usize = 8;
+/// How often the scheduled functions are invoked: on AWS a schedule runs at most once a minute.
+const TICK: Duration = Duration::from_secs(3);
+/// How long a request is repeated while the API fails.
+const PERSISTENCE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Bodies that no consumer can read, put on every queue.
+const POISON: [&str; 2] = [
+    "demo-poison: no JSON",
+    r#"{"version":"0","id":"demo-poison","detail-type":"Poisoned","source":"demo","account":"000000000000","time":"2026-01-15T10:30:00Z","region":"us-east-1","resources":[],"detail":{}}"#,
+];
+
+pub(super) struct Order {
+    pub(super) scenario: Scenario,
+    key: String,
+    request: Value,
+    placed: Instant,
+    pub(super) order_id: String,
+    /// Every answer to the order's requests was the same, and the same key with another body was refused.
+    pub(super) answers_agree: bool,
+    /// Names and ids of its events, in the order in which the bus had them, each once.
+    pub(super) events: Vec<(String, String)>,
+    ended: Option<Duration>,
+    pub(super) end: End,
+}
+
+pub(super) struct Driver<'a> {
+    pub(super) stack: &'a Stack,
+    gateway_url: &'a str,
+    http: HttpClient,
+    tap: Tap,
+    pub(super) orders: Vec<Order>,
+    /// Available pieces before the first order.
+    pub(super) stock: BTreeMap<String, i64>,
+}
+
+impl<'a> Driver<'a> {
+    pub(super) async fn start(cloud: &'a LocalCloud, options: &Options) -> Result<Self, Error> {
+        let (stack, http) = (cloud.stack(), HttpClient::new());
+        for fault in Scenario::faults() {
+            let url = format!("{}/_localcloud/faults", cloud.gateway_url());
+            let headers = [("content-type", "application/json")];
+            http.send(Method::POST, &url, &headers, json!(fault).to_string().into_bytes()).await?;
+        }
+        let mut rng = Rng::with_seed(options.seed);
+        let orders = Scenario::deal(options.orders).into_iter().enumerate().map(|(index, scenario)| Order {
+            scenario,
+            key: format!("demo-{}-{index}", options.seed),
+            request: scenario.request(&mut rng),
+            placed: Instant::now(),
+            order_id: String::new(),
+            answers_agree: false,
+            events: Vec::new(),
+            ended: None,
+            end: End::Unfinished,
+        });
+        let orders = orders.collect();
+        let tap = Tap::install(stack).await?;
+        let stock = stack.rows("InventoryTable").await?.iter().filter_map(stock_of).collect();
+        Ok(Self { stack, gateway_url: cloud.gateway_url(), http, tap, orders, stock })
+    }
+
+    /// Places all orders, and puts poison on every queue meanwhile.
+    pub(super) async fn place(&mut self, step: &Step) -> Result<(), Error> {
+        step.say("placing");
+        let stack = self.stack;
+        let placing =
+            stream::iter(self.orders.iter_mut()).map(|order| place(stack, order)).buffer_unordered(CLIENTS);
+        let poisoning = poison(stack);
+        future::try_join(placing.try_collect::<Vec<_>>(), poisoning).await?;
+        Ok(())
+    }
+
+    /// Follows the orders until each has ended, or `until`.
+    pub(super) async fn follow(&mut self, step: &Step, until: Instant) -> Result<(), Error> {
+        let by_id: HashMap<String, usize> =
+            self.orders.iter().enumerate().map(|(index, order)| (order.order_id.clone(), index)).collect();
+        let mut seen = HashSet::new();
+        let mut ticked = Instant::now();
+        while self.orders.iter().any(|order| order.end == End::Unfinished) && Instant::now() < until {
+            step.say("following");
+            for event in self.tap.listen().await? {
+                if !seen.insert(event.event_id.clone()) {
+                    continue;
+                }
+                if let Some(order) = by_id.get(&event.order_id).and_then(|index| self.orders.get_mut(*index))
+                {
+                    order.events.push((event.name.clone(), event.event_id.clone()));
+                    if order.scenario == Scenario::Duplicated {
+                        duplicate(self.stack, &self.tap, &event).await?;
+                    }
+                }
+            }
+            if ticked.elapsed() >= TICK {
+                self.tick().await;
+                ticked = Instant::now();
+            }
+            self.look(step).await?;
+        }
+        Ok(())
+    }
+
+    /// What the schedules do on AWS, more often. A failure is the next tick's to repair.
+    async fn tick(&self) {
+        for function in ["expire-orders", "sweep-outbox"] {
+            let _ = self.stack.invoke(function, b"{}").await;
+        }
+    }
+
+    /// Looks, as a customer would, at the orders whose last event has been seen.
+    async fn look(&mut self, step: &Step) -> Result<(), Error> {
+        for order in &mut self.orders {
+            let last =
+                order.events.iter().any(|(name, _)| name == "OrderConfirmed" || name == "OrderCancelled");
+            if order.end != End::Unfinished || !last {
+                continue;
+            }
+            let Ok(answer) = self.stack.get(&format!("/orders/{}", order.order_id)).await else {
+                continue;
+            };
+            let status =
+                answer.json::<Value>().ok().and_then(|view| Some(view.get("status")?.as_str()?.to_owned()));
+            order.end = match status.as_deref() {
+                Some("confirmed") => End::Confirmed,
+                Some("cancelled") => End::Cancelled,
+                _ => End::Unfinished,
+            };
+            if order.end != End::Unfinished {
+                order.ended = Some(order.placed.elapsed());
+                step.advance();
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until nothing is under way: queues and outbox are empty, the poison is parked. Bounded by `until`.
+    pub(super) async fn settle(&mut self, until: Instant) -> Result<(), Error> {
+        let mut ticked = Instant::now();
+        while !self.quiet().await? && Instant::now() < until {
+            if ticked.elapsed() >= TICK {
+                self.tick().await;
+                ticked = Instant::now();
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(())
+    }
+
+    async fn quiet(&self) -> Result<bool, Error> {
+        if !self.stack.items("OutboxTable").await?.is_empty() {
+            return Ok(false);
+        }
+        for queue in work_queues(self.stack) {
+            if self.stack.queue_depth(&queue).await?.total() > 0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The gateway's books.
+    pub(super) async fn ledger(&self) -> Result<Ledger, Error> {
+        let url = format!("{}/_localcloud/ledger", self.gateway_url);
+        let answer = self.http.get(&url).await?;
+        answer.json().map_err(|error| Error::Content { path: url.into(), message: error.to_string() })
+    }
+
+    /// How many messages each dead-letter queue holds.
+    pub(super) async fn parked(&self) -> Result<BTreeMap<String, u64>, Error> {
+        let mut parked = BTreeMap::new();
+        for queue in dead_letter_queues(self.stack) {
+            parked.insert(queue.clone(), self.stack.queue_depth(&queue).await?.total());
+        }
+        Ok(parked)
+    }
+
+    pub(super) async fn report(self, invariants: Vec<Invariant>, timings: Timings) -> Result<Report, Error> {
+        let count = |end: End| self.orders.iter().filter(|order| order.end == end).count();
+        let orders = Orders {
+            placed: self.orders.len(),
+            confirmed: count(End::Confirmed),
+            cancelled: count(End::Cancelled),
+            unfinished: count(End::Unfinished),
+        };
+        let outbox_pending = self.stack.items("OutboxTable").await?.len();
+        let dlq = self.parked().await?;
+        let sagas = self.orders.into_iter().map(|order| Saga {
+            order_id: order.order_id,
+            scenario: order.scenario,
+            expected: order.scenario.expected(),
+            outcome: order.end,
+            events: order.events.into_iter().map(|(name, _)| name).collect(),
+            duration_ms: millis(order.ended.unwrap_or_else(|| order.placed.elapsed())),
+        });
+        Ok(Report { orders, sagas: sagas.collect(), invariants, outbox_pending, dlq, timings })
+    }
+}
+
+/// How many messages of poison a queue got, and so its dead-letter queue must hold.
+pub(super) const POISON_PER_QUEUE: usize = POISON.len();
+
+async fn poison(stack: &Stack) -> Result<(), Error> {
+    for queue in work_queues(stack) {
+        for body in POISON {
+            stack.send_message(&queue, body).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The queues that feed functions: those with a dead-letter queue.
+pub(super) fn work_queues(stack: &Stack) -> Vec<String> {
+    let outputs = stack.outputs();
+    let fed = outputs.keys().filter_map(|name| name.strip_suffix("DeadLetterQueue"));
+    fed.map(|name| format!("{name}Queue")).filter(|name| outputs.contains_key(name)).collect()
+}
+
+/// The queues where messages end that nobody handled.
+fn dead_letter_queues(stack: &Stack) -> Vec<String> {
+    let queues = stack.outputs().keys().filter(|name| name.ends_with("Queue"));
+    let work = work_queues(stack);
+    queues.filter(|name| !work.contains(name)).cloned().collect()
+}
+
+fn stock_of(row: &Value) -> Option<(String, i64)> {
+    Some((row.get("productId")?.as_str()?.to_owned(), row.get("available")?.as_i64()?))
+}
+
+/// Delivers an event again: published once more, and copied straight onto the queues of the step that it starts.
+async fn duplicate(stack: &Stack, tap: &Tap, event: &Observed) -> Result<(), Error> {
+    tap.repeat(event).await?;
+    let queue = match event.name.as_str() {
+        "OrderPlaced" => "ReserveInventoryQueue",
+        "InventoryReserved" => "ProcessPaymentQueue",
+        "PaymentProcessed" => "ShipOrderQueue",
+        "OrderShipped" => "AggregateStepsQueue",
+        "AllStepsComplete" => "ConfirmOrderQueue",
+        _ => return Ok(()),
+    };
+    stack.send_message(queue, event.body.as_str()).await
+}
+
+async fn place(stack: &Stack, order: &mut Order) -> Result<(), Error> {
+    order.placed = Instant::now();
+    let first = post(stack, &order.key, &order.request).await?;
+    let accepted: Value = first.json().unwrap_or_default();
+    order.order_id = accepted.get("orderId").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let location = format!("/orders/{}", order.order_id);
+    order.answers_agree = first.status == 202 && first.header("location") == Some(location.as_str());
+    if order.scenario == Scenario::RetriedWithSameKey {
+        let mut other = order.request.clone();
+        if let Some(currency) = other.get_mut("currency") {
+            *currency = json!("EUR");
+        }
+        let (again, at_once, another) = future::try_join3(
+            post(stack, &order.key, &order.request),
+            post(stack, &order.key, &order.request),
+            post(stack, &order.key, &other),
+        )
+        .await?;
+        let same = |answer: &Answer| answer.status == first.status && answer.body == first.body;
+        order.answers_agree &= same(&again) && same(&at_once) && another.status == 422;
+    }
+    Ok(())
+}
+
+/// Sends a request until the API answers it: with the same key, repeating is safe.
+async fn post(stack: &Stack, key: &str, request: &Value) -> Result<Answer, Error> {
+    let begun = Instant::now();
+    loop {
+        let answer = stack.post("/orders", &[("idempotency-key", key)], request).await;
+        match answer {
+            Ok(answer) if answer.status < 500 => return Ok(answer),
+            answer if begun.elapsed() > PERSISTENCE => return answer,
+            _ => tokio::time::sleep(PAUSE).await,
+        }
+    }
+}

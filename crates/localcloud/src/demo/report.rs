@@ -1,0 +1,128 @@
+//! What a demonstration came to.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::scenario::{End, Scenario};
+
+/// How every order ended, and whether the system kept its promises.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// The orders, counted.
+    pub orders: Orders,
+    /// The orders, one by one.
+    pub sagas: Vec<Saga>,
+    /// The promises.
+    pub invariants: Vec<Invariant>,
+    /// Events that nobody has published.
+    pub outbox_pending: usize,
+    /// Messages in each dead-letter queue: the poison that the demonstration put on the queues, and nothing else.
+    pub dlq: BTreeMap<String, u64>,
+    /// How long the parts took.
+    pub timings: Timings,
+}
+
+/// The orders, counted.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Orders {
+    /// All.
+    pub placed: usize,
+    /// Fulfilled.
+    pub confirmed: usize,
+    /// Undone.
+    pub cancelled: usize,
+    /// Without an end.
+    pub unfinished: usize,
+}
+
+/// An order.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Saga {
+    /// Its id.
+    pub order_id: String,
+    /// Its story.
+    pub scenario: Scenario,
+    /// How it had to end.
+    pub expected: End,
+    /// How it ended.
+    pub outcome: End,
+    /// Its events, in the order in which the bus had them.
+    pub events: Vec<String>,
+    /// From the request to its end as its customer sees it.
+    pub duration_ms: u64,
+}
+
+/// A promise of the system.
+#[derive(Debug, Clone, Serialize)]
+pub struct Invariant {
+    /// The promise.
+    pub name: &'static str,
+    /// Whether it was kept.
+    pub holds: bool,
+    /// What was counted, or what broke it.
+    pub detail: String,
+}
+
+/// How long the parts took, in milliseconds.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Timings {
+    /// Installing the tools.
+    pub tools_ms: u64,
+    /// Building the functions.
+    pub build_ms: u64,
+    /// Starting the servers, deploying, seeding.
+    pub deploy_ms: u64,
+    /// From the first order to the last check.
+    pub orders_ms: u64,
+}
+
+pub(super) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Report {
+    /// Whether every order ended as its story says and every promise was kept.
+    #[must_use]
+    pub fn succeeded(&self) -> bool {
+        self.sagas.iter().all(|saga| saga.outcome == saga.expected)
+            && self.invariants.iter().all(|one| one.holds)
+    }
+}
+
+/// A table for people.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for saga in &self.sagas {
+            let mark = if saga.outcome == saga.expected { '✓' } else { '✗' };
+            let seconds = Duration::from_millis(saga.duration_ms).as_secs_f64();
+            let id = saga.order_id.get(..8).unwrap_or(&saga.order_id);
+            writeln!(
+                f,
+                "{mark} {id}  {:21}  {:10} {seconds:6.1} s  {}",
+                saga.scenario,
+                saga.outcome,
+                chain(saga)
+            )?;
+        }
+        writeln!(f)?;
+        for Invariant { name, holds, detail } in &self.invariants {
+            writeln!(f, "{} {name}: {detail}", if *holds { '✓' } else { '✗' })?;
+        }
+        let Orders { placed, confirmed, cancelled, unfinished } = self.orders;
+        let seconds = Duration::from_millis(self.timings.orders_ms).as_secs_f64();
+        writeln!(
+            f,
+            "\n{placed} orders in {seconds:.1} s: {confirmed} confirmed, {cancelled} cancelled, {unfinished} unfinished"
+        )
+    }
+}
+
+fn chain(saga: &Saga) -> String {
+    saga.events.join(" → ")
+}

@@ -1,0 +1,137 @@
+//! Listens to the bus beside the deployed system: a rule and a queue of its own.
+
+use aws_sdk_eventbridge::types::{PutEventsRequestEntry, Target};
+use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, QueueAttributeName};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::{Error, Stack, aws};
+
+const NAME: &str = "demonstration-tap";
+
+/// An event seen on the bus.
+#[derive(Debug, Clone)]
+pub(super) struct Observed {
+    pub(super) source: String,
+    pub(super) name: String,
+    pub(super) order_id: String,
+    pub(super) event_id: String,
+    /// The payload, as published.
+    pub(super) detail: String,
+    /// The whole document, as a queue receives it.
+    pub(super) body: String,
+}
+
+pub(super) struct Tap {
+    sqs: aws_sdk_sqs::Client,
+    events: aws_sdk_eventbridge::Client,
+    bus: String,
+    queue: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Document {
+    source: String,
+    detail_type: String,
+    detail: Box<RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Detail {
+    order_id: String,
+    metadata: Metadata,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata {
+    event_id: String,
+}
+
+impl Tap {
+    /// Hears everything that is published from now on.
+    pub(super) async fn install(stack: &Stack) -> Result<Self, Error> {
+        let sqs = stack.sqs().clone();
+        let events = aws_sdk_eventbridge::Client::new(&aws::configuration(stack.endpoint()));
+        let bus = stack.output("EventBus")?.to_owned();
+        let created =
+            sqs.create_queue().queue_name(NAME).send().await.map_err(Error::aws("sqs:CreateQueue"))?;
+        let queue = created.queue_url.ok_or_else(|| Error::Missing { what: "tap queue".to_owned() })?;
+        let attributes = sqs
+            .get_queue_attributes()
+            .queue_url(&queue)
+            .attribute_names(QueueAttributeName::QueueArn)
+            .send()
+            .await
+            .map_err(Error::aws("sqs:GetQueueAttributes"))?;
+        let arn = attributes.attributes().and_then(|all| all.get(&QueueAttributeName::QueueArn)).cloned();
+        events
+            .put_rule()
+            .name(NAME)
+            .event_bus_name(&bus)
+            .event_pattern(r#"{"source":[{"prefix":""}]}"#)
+            .send()
+            .await
+            .map_err(Error::aws("events:PutRule"))?;
+        let target = Target::builder().id("queue").arn(arn.unwrap_or_default()).build();
+        let target = target.map_err(|error| Error::Missing { what: error.to_string() })?;
+        events
+            .put_targets()
+            .rule(NAME)
+            .event_bus_name(&bus)
+            .targets(target)
+            .send()
+            .await
+            .map_err(Error::aws("events:PutTargets"))?;
+        Ok(Self { sqs, events, bus, queue })
+    }
+
+    /// The next events of orders, at most ten; waits for up to a second.
+    pub(super) async fn listen(&self) -> Result<Vec<Observed>, Error> {
+        let received = self
+            .sqs
+            .receive_message()
+            .queue_url(&self.queue)
+            .max_number_of_messages(10)
+            .wait_time_seconds(1)
+            .send()
+            .await
+            .map_err(Error::aws("sqs:ReceiveMessage"))?;
+        let messages = received.messages.unwrap_or_default();
+        if messages.is_empty() {
+            return Ok(Vec::new());
+        }
+        let handles = messages.iter().enumerate().filter_map(|(index, message)| {
+            let entry = DeleteMessageBatchRequestEntry::builder().id(index.to_string());
+            entry.receipt_handle(message.receipt_handle()?).build().ok()
+        });
+        self.sqs
+            .delete_message_batch()
+            .queue_url(&self.queue)
+            .set_entries(Some(handles.collect()))
+            .send()
+            .await
+            .map_err(Error::aws("sqs:DeleteMessageBatch"))?;
+        Ok(messages.into_iter().filter_map(|message| observed(message.body?)).collect())
+    }
+
+    /// Publishes an event again: the same content under another id of the bus.
+    pub(super) async fn repeat(&self, event: &Observed) -> Result<(), Error> {
+        let entry = PutEventsRequestEntry::builder()
+            .event_bus_name(&self.bus)
+            .source(&event.source)
+            .detail_type(&event.name)
+            .detail(&event.detail)
+            .build();
+        self.events.put_events().entries(entry).send().await.map(drop).map_err(Error::aws("events:PutEvents"))
+    }
+}
+
+fn observed(body: String) -> Option<Observed> {
+    let Document { source, detail_type, detail } = serde_json::from_str(&body).ok()?;
+    let Detail { order_id, metadata } = serde_json::from_str(detail.get()).ok()?;
+    let detail = detail.get().to_owned();
+    Some(Observed { source, name: detail_type, order_id, event_id: metadata.event_id, detail, body })
+}
