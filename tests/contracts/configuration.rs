@@ -1,7 +1,7 @@
 //! Environment variables: what the template sets, the function reads, and the other way round.
 //!
-//! A function reads the variables of the structs that derive `Envconfig` in its package, and those nested in them,
-//! wherever in the workspace they are.
+//! A function reads the variables of the structs that derive `Envconfig` in its package, of those nested in them,
+//! wherever in the workspace they are, of the one that it names as its `Config`, and of the serving layer it chooses.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -100,6 +100,7 @@ impl Workspace {
         let own = self.functions.get(package).unwrap_or_else(|| panic!("{package} has no package"));
         let mut variables = BTreeMap::new();
         let mut open: Vec<&Config> = own.values().collect();
+        open.extend(borrowed(package).iter().filter_map(|name| self.shared.get(name)));
         while let Some(config) = open.pop() {
             variables.extend(config.variables.clone());
             open.extend(config.nested.iter().map(|name| {
@@ -110,6 +111,21 @@ impl Workspace {
         }
         variables
     }
+}
+
+/// The configurations that a function reads though they are not its own: the one named in `type Config = …;`, where
+/// metrics go, and where a queue's poison goes.
+fn borrowed(package: &str) -> Vec<String> {
+    let source = system_tests::workspace().join("functions").join(package).join("src");
+    let read = |file: &str| std::fs::read_to_string(source.join(file)).unwrap();
+    let lib = read("lib.rs");
+    let named = lib.split_once("type Config = ").and_then(|(_, rest)| rest.split_once(';'));
+    let mut borrowed = vec!["TelemetryConfig".to_owned()];
+    borrowed.extend(named.map(|(name, _)| name.to_owned()));
+    if read("main.rs").contains("serve::queue::<") {
+        borrowed.push("ParkingConfig".to_owned());
+    }
+    borrowed
 }
 
 fn configs_in(package: &Path) -> BTreeMap<String, Config> {

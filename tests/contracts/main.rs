@@ -3,6 +3,7 @@
 // Clippy exempts the test functions of a suite, but not what they call.
 #![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
+mod alarms;
 mod configuration;
 mod grants;
 mod inspect;

@@ -133,7 +133,7 @@ pub async fn schedule<T: Task>() -> Result<(), StartError> {
 }
 
 async fn start<F: Function>() -> Result<(Aws, F), StartError> {
-    telemetry::init();
+    telemetry::init(from_env()?);
     let started = async {
         let config = from_env::<F::Config>()?;
         let aws = Aws::from_env().await?;

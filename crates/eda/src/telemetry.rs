@@ -5,6 +5,7 @@
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
+use envconfig::Envconfig;
 use metrique::Flex;
 use metrique::emf::Emf;
 use metrique::timers::Timer;
@@ -13,17 +14,22 @@ use metrique::unit_of_work::metrics;
 use metrique::writer::sink::{DevNullSink, FlushImmediately};
 use metrique::writer::{BoxEntrySink, FormatExt};
 
-/// CloudWatch namespace of all metrics.
-pub const NAMESPACE: &str = "EventDriven";
+/// Where metrics go.
+#[derive(Clone, Debug, Envconfig)]
+pub struct TelemetryConfig {
+    /// CloudWatch namespace: one per deployment, or figures of several would add up.
+    #[envconfig(from = "METRICS_NAMESPACE", default = "EventDriven")]
+    pub namespace: String,
+}
 
 static SINK: OnceLock<BoxEntrySink> = OnceLock::new();
 
 /// Starts logging and metrics: logs are JSON where Lambda asks for it (`AWS_LAMBDA_LOG_FORMAT`), at Lambda's level.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-logformat.html>
-pub fn init() {
+pub fn init(config: TelemetryConfig) {
     lambda_runtime::tracing::init_default_subscriber();
     SINK.get_or_init(|| {
-        let format = Emf::builder(NAMESPACE.to_owned(), vec![vec![]]).build();
+        let format = Emf::builder(config.namespace, vec![vec![]]).build();
         FlushImmediately::new_boxed(format.output_to_makewriter(|| std::io::stdout().lock()))
     });
 }
