@@ -1,6 +1,7 @@
 //! The toolkit against an in-process cloud, over a domain of doors.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod configuration;
 mod decoding;
 mod event_store;
 mod idempotency;
