@@ -5,6 +5,7 @@ import importlib
 # Order matters once: `latency` must precede the first socket server, `edge` wraps what all others have patched.
 SHIMS = (
     "latency",
+    "logging_config",
     "sqs_batch_response",
     "stream_mapping",
     "rule_target_lambda",
