@@ -165,5 +165,35 @@ where
 
 fn deadline(context: &Context, aws: &Aws) -> Deadline {
     let now = u64::try_from(aws.ambient().now().as_millisecond()).unwrap_or(u64::MAX);
-    Deadline::after(Duration::from_millis(context.deadline.saturating_sub(now)))
+    Deadline::after(remaining(context.deadline, now))
+}
+
+/// Lambda's longest timeout in milliseconds: <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
+const LONGEST_TIMEOUT: u64 = 900_000;
+
+/// What an invocation has left until its deadline, both in milliseconds since 1970.
+fn remaining(deadline: u64, now: u64) -> Duration {
+    // `cargo lambda watch` sends a duration where Lambda sends a date.
+    let deadline = if deadline <= LONGEST_TIMEOUT { now.saturating_add(deadline) } else { deadline };
+    Duration::from_millis(deadline.saturating_sub(now))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::remaining;
+
+    const NOW: u64 = 1_800_000_000_000;
+
+    #[test]
+    fn an_invocation_has_what_is_left_until_the_date_of_its_deadline() {
+        assert_eq!(remaining(NOW + 30_000, NOW), Duration::from_secs(30));
+        assert_eq!(remaining(NOW - 1, NOW), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_deadline_told_as_a_duration_is_understood() {
+        assert_eq!(remaining(600_000, NOW), Duration::from_secs(600));
+    }
 }
