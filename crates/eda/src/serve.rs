@@ -1,4 +1,4 @@
-//! The serving layer all functions share: telemetry, configuration, clients, prewarming, the runtime loop.
+//! The serving layer all functions share: telemetry, configuration, clients, the runtime loop.
 //!
 //! A function's `main` is one of [`queue`], [`stream`], [`http`] and [`schedule`]; everything that can be wrong with its
 //! surroundings ends the start, with a message that names it.
@@ -28,7 +28,7 @@ pub trait Function: Sized + Send + Sync {
     /// Its environment variables.
     type Config: Envconfig + Send;
 
-    /// Builds it: clients once, secrets read, connections warmed.
+    /// Builds it: clients once, secrets read.
     fn start(aws: &Aws, config: Self::Config) -> impl Future<Output = Result<Self, StartError>> + Send;
 }
 
