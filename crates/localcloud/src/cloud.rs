@@ -239,11 +239,11 @@ impl Folder {
     async fn create(workspace: &Workspace) -> Result<Self, Error> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         // One at a time: a folder that is not locked yet must not be swept away.
-        let _order = Lock::acquire(&workspace.state().join("instances.lock"), || ()).await?;
+        let _order = Lock::acquire(&workspace.instances().join("order.lock"), || ()).await?;
         sweep(workspace)?;
         loop {
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
-            let path = root(workspace).join(format!("{}-{number}", std::process::id()));
+            let path = workspace.instances().join(format!("{}-{number}", std::process::id()));
             if path.exists() {
                 continue;
             }
@@ -270,17 +270,13 @@ impl Drop for Folder {
     }
 }
 
-fn root(workspace: &Workspace) -> PathBuf {
-    workspace.state().join("instances")
-}
-
 fn lock_file(folder: &Path) -> PathBuf {
     folder.join("lock")
 }
 
 /// The folders of all instances.
 pub(crate) fn instances(workspace: &Workspace) -> Result<Vec<PathBuf>, Error> {
-    let root = root(workspace);
+    let root = workspace.instances();
     create_dir(&root)?;
     let entries = std::fs::read_dir(&root).map_err(Error::file("read", &root))?;
     Ok(entries.filter_map(Result::ok).map(|entry| entry.path()).filter(|path| path.is_dir()).collect())

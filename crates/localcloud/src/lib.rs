@@ -32,4 +32,4 @@ pub use seed::{Customer, Product, customers, products, sample_order};
 pub use stack::{Invocation, QueueDepth, Stack};
 pub use state::Running;
 pub use tools::Tools;
-pub use workspace::Workspace;
+pub use workspace::{INSTANCES, Workspace};

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 use crate::Error;
 
+/// Names another folder for instances, so that commands neither see nor stop those of somebody else.
+pub const INSTANCES: &str = "LOCALCLOUD_INSTANCES";
+
 /// The checkout this program was built from.
 #[derive(Debug, Clone)]
 pub struct Workspace {
@@ -68,6 +71,12 @@ impl Workspace {
     #[must_use]
     pub fn state(&self) -> PathBuf {
         self.root.join("target/localcloud")
+    }
+
+    /// The folder of the instances: in [`Workspace::state`], unless the environment variable [`INSTANCES`] names another.
+    #[must_use]
+    pub fn instances(&self) -> PathBuf {
+        env::var_os(INSTANCES).map_or_else(|| self.state().join("instances"), PathBuf::from)
     }
 }
 
