@@ -1,0 +1,17 @@
+//! End to end: the template deployed by SAM, real binaries, HTTP in, results out of the real tables and queues.
+//!
+//! A cloud of one's own is half a minute: tests that leave others in peace share one.
+
+// Clippy exempts the test functions of a suite, but not what they call.
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+
+mod clouds;
+mod commands;
+mod contract;
+mod interruption;
+mod kills;
+mod processes;
+mod readme;
+mod samples;
+mod watch;
+mod xtask;
