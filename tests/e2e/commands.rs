@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::clouds::run;
-use crate::xtask::Place;
+use super::clouds::run;
+use super::xtask::Place;
 
 #[test]
 fn two_demos_at_once_do_not_disturb_each_other_and_leave_nothing_behind() {
@@ -41,7 +41,7 @@ fn a_cloud_that_is_up_is_found_used_updated_and_stopped() {
         let placed = place.json(&["invoke", "place-order"]).await;
         assert_eq!(placed["statusCode"], 202);
 
-        crate::watch::every_sample_works_outside_of_the_cloud(&up).await;
+        super::watch::every_sample_works_outside_of_the_cloud(&up).await;
 
         assert!(place.run(&["deploy"]).await.starts_with("Deployed order-fulfilment to http://127.0.0.1:"));
         let got = place.json(&["invoke", "get-order", "get-order"]).await;

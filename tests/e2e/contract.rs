@@ -7,7 +7,7 @@ use localcloud::{Answer, Stack, sample_order};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::clouds::{eventually, run, shared};
+use super::clouds::{eventually, run, shared};
 
 const PROBLEM: Option<&str> = Some("application/problem+json");
 

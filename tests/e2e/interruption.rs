@@ -2,8 +2,8 @@
 
 use rustix::process::Signal;
 
-use crate::clouds::run;
-use crate::xtask::Place;
+use super::clouds::run;
+use super::xtask::Place;
 
 /// What a shell reports for a program ended by Ctrl-C.
 const INTERRUPTED: Option<i32> = Some(130);

@@ -8,8 +8,8 @@ use localcloud::Progress;
 use localcloud::demo::{self, Options};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::clouds::{own, run};
-use crate::processes::functions;
+use super::clouds::{own, run};
+use super::processes::functions;
 
 /// A killing per pause: one in a handful of invocations while orders run.
 const PAUSE: Duration = Duration::from_millis(150);

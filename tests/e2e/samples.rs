@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::clouds::{eventually, run, shared};
+use super::clouds::{eventually, run, shared};
 
 /// What has happened is told before what follows from it.
 pub(crate) const STORY: [(&str, &str); 19] = [

@@ -9,9 +9,9 @@ use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 
-use crate::clouds::eventually;
-use crate::processes::{descendants, living};
-use crate::samples::{STORY, file, succeeded};
+use super::clouds::eventually;
+use super::processes::{descendants, living};
+use super::samples::{STORY, file, succeeded};
 
 const HOST: &str = "127.0.0.1";
 /// To start, and to disappear.

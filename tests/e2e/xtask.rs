@@ -12,8 +12,8 @@ use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::sync::OnceCell;
 
-use crate::clouds::eventually;
-use crate::processes::{descendants, living, that_use};
+use super::clouds::eventually;
+use super::processes::{descendants, living, that_use};
 
 /// Setting up takes half a minute; a build may have to be waited for.
 const PATIENCE: Duration = Duration::from_secs(900);

@@ -39,6 +39,20 @@ For example:
         keep: bool,
     },
 
+    /// Runs everything that CI runs: format, template, lint, unit, component, contract and end-to-end tests
+    ///
+    /// Stops at the first step that fails, and exits with 1 then. The end-to-end tests deploy the stack to local clouds of
+    /// their own; what you left running is left in peace.
+    #[command(after_help = "\
+For example:
+  cargo xtask test
+  cargo xtask test --fast                while you work: everything that needs no deployment")]
+    Test {
+        /// Leaves the end-to-end tests out, which take most of the time
+        #[arg(long)]
+        fast: bool,
+    },
+
     /// Starts a local cloud, deploys the stack onto it, fills in customers and stock, and leaves it running
     ///
     /// If one is running already, it is left as it is and described again; `deploy` brings it up to date.

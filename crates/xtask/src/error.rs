@@ -18,6 +18,9 @@ pub(crate) enum Error {
     #[error("cannot read {}: {source}", .path.display())]
     Read { path: PathBuf, source: io::Error },
 
+    #[error("cannot run {step}: {source}")]
+    Run { step: &'static str, source: io::Error },
+
     #[error("cannot print JSON: {0}")]
     Json(serde_json::Error),
 

@@ -6,6 +6,7 @@ mod cli;
 mod demo;
 mod error;
 mod local;
+mod test;
 
 use std::process::ExitCode;
 
@@ -39,6 +40,7 @@ async fn main() -> ExitCode {
 async fn run(command: Command) -> Result<ExitCode, Error> {
     match command {
         Command::Demo { orders, seed, json, keep } => demo::run(orders, seed, json, keep).await,
+        Command::Test { fast } => test::run(fast).await,
         Command::Up { json } => local::up(json).await,
         Command::Down => local::down().await,
         Command::Deploy => local::deploy().await,
