@@ -8,6 +8,7 @@
 //! | shipment | none → shipped \| closed, both final: the pivot | [`shipment`] |
 //! | join | three parts, then complete | [`saga`] |
 
+pub mod books;
 pub mod events;
 pub mod money;
 pub mod order;

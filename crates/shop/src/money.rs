@@ -83,6 +83,26 @@ impl<'de> Deserialize<'de> for Money {
     }
 }
 
+/// A number. Its digits (28 at most) are its writing and not its value, so no schema can count them.
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Money {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Money".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        // 2^96, the first number that a decimal cannot hold.
+        const BOUND: f64 = 79_228_162_514_264_337_593_543_950_336.0;
+        schemars::json_schema!({
+            "type": "number", "exclusiveMinimum": -BOUND, "exclusiveMaximum": BOUND, "$comment": "at most 28 digits",
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,13 +1,16 @@
 //! Stock: products, and the reservation of an order's items, all or none.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use eda::Failure;
+use eda::event::wire::Id;
 use eda::row::{Key, Row, Table};
 use eda::states;
 use eda::step::{Standing, Step};
 use eda::write::{Condition, ConditionalWrite, Write};
-use serde::{Deserialize, Serialize};
+use serde::de::{Unexpected, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::events::Line;
 
@@ -16,12 +19,63 @@ pub const MAX_PRODUCTS: usize = 98;
 
 /// A product and how many of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Quantity {
     /// What.
+    #[serde(with = "Id")]
     pub product_id: String,
     /// How many.
+    #[serde(with = "Count")]
     pub quantity: u32,
+}
+
+/// A `u32` on the wire, for `#[serde(with = "…")]`: a whole number, however it is written. 2 and 2.0 are the same.
+#[derive(Clone, Copy, Debug)]
+pub enum Count {}
+
+impl Count {
+    /// Writes it as it is.
+    ///
+    /// # Errors
+    /// What the serializer says.
+    pub fn serialize<S: Serializer>(count: &u32, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u32(*count)
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// Where it is no whole number from 0 to 4,294,967,295.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+        struct Whole;
+
+        impl Visitor<'_> for Whole {
+            type Value = u32;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number from 0 to 4294967295")
+            }
+
+            fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<u32, E> {
+                u32::try_from(number).map_err(|_| E::invalid_value(Unexpected::Unsigned(number), &self))
+            }
+
+            fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<u32, E> {
+                u32::try_from(number).map_err(|_| E::invalid_value(Unexpected::Signed(number), &self))
+            }
+
+            fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<u32, E> {
+                if number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number) {
+                    Ok(number as u32)
+                } else {
+                    Err(E::invalid_value(Unexpected::Float(number), &self))
+                }
+            }
+        }
+
+        deserializer.deserialize_u32(Whole)
+    }
 }
 
 /// The quantities of an order: lines of one product merged, because no two actions of a transaction may touch one item.

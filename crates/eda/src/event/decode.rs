@@ -6,8 +6,9 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 use uuid::Uuid;
 
-use super::contract::{Contract, parse_version};
+use super::contract::{self, Contract};
 use super::metadata::{Cause, Metadata, SagaStyle};
+use super::reading::{Frame, version_of};
 use crate::Failure;
 
 /// Namespace of identifiers derived from an event's content (UUIDv5).
@@ -140,14 +141,6 @@ impl<T> Event<T> {
     }
 }
 
-#[derive(Deserialize)]
-struct Frame {
-    #[serde(default)]
-    version: Option<String>,
-    #[serde(default)]
-    metadata: Option<Metadata>,
-}
-
 impl<T: Contract> Event<T> {
     /// Reads `detail`, of any version that may still arrive.
     ///
@@ -158,22 +151,17 @@ impl<T: Contract> Event<T> {
     /// [`DecodeError::Version`] or [`DecodeError::Malformed`].
     pub fn from_detail(detail: &str, delivered: Timestamp) -> Result<Self, DecodeError> {
         let malformed = |source| DecodeError::Malformed { detail_type: T::DETAIL_TYPE, source };
-        let frame: Frame = parse_version(detail).map_err(malformed)?;
-        let version = frame.version.as_deref().unwrap_or("1.0");
-        let data = if version == T::VERSION {
-            parse_version(detail)
-        } else if let Some((_, upcast)) = T::HISTORY.iter().find(|(known, _)| *known == version) {
-            upcast(detail)
-        } else {
-            let known: Vec<_> = T::HISTORY.iter().map(|(known, _)| *known).chain([T::VERSION]).collect();
+        let version = version_of(detail).map_err(malformed)?;
+        let mut frame = Frame::default();
+        let Some(data) = contract::read::<T>(&version, detail, &mut frame) else {
             return Err(DecodeError::Version {
                 detail_type: T::DETAIL_TYPE,
-                got: version.to_owned(),
-                known: known.join(", "),
+                got: version.into_owned(),
+                known: contract::versions::<T>().join(", "),
             });
-        }
-        .map_err(malformed)?;
-        let metadata = frame.metadata.unwrap_or_else(|| {
+        };
+        let data = data.map_err(malformed)?;
+        let metadata = frame.into_metadata().unwrap_or_else(|| {
             let content = [T::SOURCE, "/", T::DETAIL_TYPE, "/", detail].concat();
             let event_id = Uuid::new_v5(&CONTENT, content.as_bytes());
             let saga = SagaStyle::default();
@@ -204,13 +192,15 @@ impl<T: Contract> Message for Event<T> {
 /// Declares a message that is one of several events.
 ///
 /// ```
-/// # use eda::event::{Contract, Event};
+/// # use eda::event::{Contract, Event, First, Version};
 /// # #[derive(serde::Serialize, serde::Deserialize)] pub struct Opened { id: String }
 /// # #[derive(serde::Serialize, serde::Deserialize)] pub struct Closed { id: String }
+/// # impl Version for Opened { const VERSION: &'static str = "1.0"; type Before = First; }
 /// # impl Contract for Opened { const SOURCE: &'static str = "doors"; const DETAIL_TYPE: &'static str = "Opened";
-/// #   const VERSION: &'static str = "1.0"; fn ordering_key(&self) -> &str { &self.id } }
+/// #   fn ordering_key(&self) -> &str { &self.id } }
+/// # impl Version for Closed { const VERSION: &'static str = "1.0"; type Before = First; }
 /// # impl Contract for Closed { const SOURCE: &'static str = "doors"; const DETAIL_TYPE: &'static str = "Closed";
-/// #   const VERSION: &'static str = "1.0"; fn ordering_key(&self) -> &str { &self.id } }
+/// #   fn ordering_key(&self) -> &str { &self.id } }
 /// eda::one_of! {
 ///     /// What happens to a door.
 ///     pub enum Movement { Opened, Closed }

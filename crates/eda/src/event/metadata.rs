@@ -1,9 +1,13 @@
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
+use super::wire::{DateTime, OptionalUniqueId, UniqueId};
+
 /// How the saga that an event belongs to is coordinated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum SagaStyle {
     /// Services react to each other's events.
@@ -13,19 +17,34 @@ pub enum SagaStyle {
     Orchestrated,
 }
 
+/// From its name only: derived, it would be read from an object too.
+impl<'de> Deserialize<'de> for SagaStyle {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match String::deserialize(deserializer)?.as_str() {
+            "choreographed" => Ok(Self::Choreographed),
+            "orchestrated" => Ok(Self::Orchestrated),
+            _ => Err(D::Error::custom("expected choreographed or orchestrated")),
+        }
+    }
+}
+
 /// What every event says about itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Metadata {
     /// The event's identity; the same on every redelivery and re-publication. Deduplication is on this id, never on
     /// the bus's own, which changes when an event is published again.
+    #[serde(with = "UniqueId")]
     pub event_id: Uuid,
     /// When the fact happened.
+    #[serde(with = "DateTime")]
     pub event_time: Timestamp,
     /// The same for all events of one business transaction.
+    #[serde(with = "UniqueId")]
     pub correlation_id: Uuid,
     /// The event that led to this one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "OptionalUniqueId", skip_serializing_if = "Option::is_none")]
     pub causation_id: Option<Uuid>,
     /// Which saga it belongs to.
     #[serde(default)]

@@ -4,8 +4,13 @@ mod contract;
 mod decode;
 mod emission;
 mod metadata;
+mod reading;
+#[cfg(feature = "schema")]
+pub mod schema;
+mod strict;
+pub mod wire;
 
-pub use contract::{Contract, Upcast, parse_version};
+pub use contract::{Contract, First, Past, Version, versions};
 pub use decode::{BusEvent, DecodeError, Event, Message};
 pub use emission::Emission;
 pub use metadata::{Cause, Metadata, SagaStyle};

@@ -9,7 +9,7 @@ mod join;
 mod queue;
 mod transition;
 
-use eda::event::{Cause, Contract, Emission, SagaStyle, parse_version};
+use eda::event::{Cause, Contract, Emission, First, SagaStyle, Version};
 use eda::outbox::OutboxRow;
 use eda::row::{Key, Row, Table};
 use eda::spine::Spine;
@@ -32,13 +32,25 @@ struct OpenedV1 {
     door_id: String,
 }
 
+impl Version for OpenedV1 {
+    const VERSION: &'static str = "1.0";
+    type Before = First;
+}
+
+impl Version for Opened {
+    const VERSION: &'static str = "2.0";
+    type Before = OpenedV1;
+}
+
+impl From<OpenedV1> for Opened {
+    fn from(old: OpenedV1) -> Self {
+        Self { door_id: old.door_id, width: 100 }
+    }
+}
+
 impl Contract for Opened {
     const SOURCE: &'static str = "doors";
     const DETAIL_TYPE: &'static str = "Opened";
-    const VERSION: &'static str = "2.0";
-    const HISTORY: &'static [(&'static str, eda::event::Upcast<Self>)] = &[("1.0", |detail| {
-        parse_version::<OpenedV1>(detail).map(|old| Self { door_id: old.door_id, width: 100 })
-    })];
 
     fn ordering_key(&self) -> &str {
         &self.door_id
@@ -52,10 +64,14 @@ struct Closed {
     door_id: String,
 }
 
+impl Version for Closed {
+    const VERSION: &'static str = "1.0";
+    type Before = First;
+}
+
 impl Contract for Closed {
     const SOURCE: &'static str = "doors";
     const DETAIL_TYPE: &'static str = "Closed";
-    const VERSION: &'static str = "1.0";
 
     fn ordering_key(&self) -> &str {
         &self.door_id

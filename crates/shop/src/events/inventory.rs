@@ -1,3 +1,4 @@
+use eda::event::wire::{Id, OptionalText, Text, Texts};
 use serde::{Deserialize, Serialize};
 
 use super::{Address, contract};
@@ -6,20 +7,24 @@ use crate::stock::Quantity;
 
 /// All items of the order are reserved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct InventoryReserved {
     /// The order.
+    #[serde(with = "Id")]
     pub order_id: String,
     /// Who placed it.
+    #[serde(with = "Id")]
     pub customer_id: String,
     /// What is reserved, one entry per product.
     pub items: Vec<Quantity>,
     /// What the order costs.
     pub total_amount: Money,
     /// ISO 4217 code.
+    #[serde(with = "Text")]
     pub currency: String,
     /// How it is to be paid.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "OptionalText", skip_serializing_if = "Option::is_none")]
     pub payment_method: Option<String>,
     /// Where it goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -30,15 +35,20 @@ contract!(InventoryReserved, "inventory", "InventoryReserved", "1.0");
 
 /// Nothing is reserved: some item is out of stock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct InventoryReservationFailed {
     /// The order.
+    #[serde(with = "Id")]
     pub order_id: String,
     /// Who placed it.
+    #[serde(with = "Id")]
     pub customer_id: String,
     /// The products that were short.
+    #[serde(with = "Texts")]
     pub unavailable: Vec<String>,
     /// Why, as a code.
+    #[serde(with = "Text")]
     pub reason: String,
 }
 
@@ -46,15 +56,19 @@ contract!(InventoryReservationFailed, "inventory", "InventoryReservationFailed",
 
 /// Nothing is reserved any more, and nothing will be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct InventoryReleased {
     /// The order.
+    #[serde(with = "Id")]
     pub order_id: String,
     /// Who placed it.
+    #[serde(with = "Id")]
     pub customer_id: String,
     /// What went back to stock; empty where nothing had been reserved.
     pub items: Vec<Quantity>,
     /// Why, as a code.
+    #[serde(with = "Text")]
     pub reason: String,
 }
 

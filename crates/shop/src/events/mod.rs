@@ -7,6 +7,8 @@ mod aggregator;
 mod inventory;
 mod orders;
 mod payments;
+#[cfg(feature = "schema")]
+pub mod schema;
 mod shipping;
 
 pub use aggregator::AllStepsComplete;
@@ -34,7 +36,7 @@ macro_rules! contracts {
         pub const CATALOGUE: &[Entry] = &[$(Entry {
             source: <$event as eda::event::Contract>::SOURCE,
             detail_type: <$event as eda::event::Contract>::DETAIL_TYPE,
-            version: <$event as eda::event::Contract>::VERSION,
+            version: <$event as eda::event::Version>::VERSION,
             fields: &[$($field),*],
         }),+];
     };
@@ -62,12 +64,18 @@ contracts! {
 
 /// Implements [`Contract`](eda::event::Contract) for an event whose ordering key is its order.
 macro_rules! contract {
-    ($event:ty, $source:literal, $detail_type:literal, $version:literal $(, history: $history:expr)?) => {
+    ($event:ty, $source:literal, $detail_type:literal, $version:literal) => {
+        contract!($event, $source, $detail_type, $version, before: eda::event::First);
+    };
+    ($event:ty, $source:literal, $detail_type:literal, $version:literal, before: $before:ty) => {
+        impl eda::event::Version for $event {
+            const VERSION: &'static str = $version;
+            type Before = $before;
+        }
+
         impl eda::event::Contract for $event {
             const SOURCE: &'static str = $source;
             const DETAIL_TYPE: &'static str = $detail_type;
-            const VERSION: &'static str = $version;
-            $(const HISTORY: &'static [(&'static str, eda::event::Upcast<Self>)] = $history;)?
 
             fn ordering_key(&self) -> &str {
                 &self.order_id

@@ -1,17 +1,22 @@
-use eda::event::parse_version;
+use eda::event::First;
+use eda::event::wire::{DateTime, Id, OptionalText, Text};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::contract;
 use crate::money::Money;
+use crate::stock::Count;
 
 /// A line of an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Line {
     /// What.
+    #[serde(with = "Id")]
     pub product_id: String,
     /// How many.
+    #[serde(with = "Count")]
     pub quantity: u32,
     /// Price of one, in the order's currency.
     pub price: Money,
@@ -19,54 +24,69 @@ pub struct Line {
 
 /// Where an order goes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Address {
     /// Who receives it.
+    #[serde(with = "Text")]
     pub name: String,
     /// Street and number.
+    #[serde(with = "Text")]
     pub line1: String,
     /// Flat, floor, c/o.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "OptionalText", skip_serializing_if = "Option::is_none")]
     pub line2: Option<String>,
     /// City.
+    #[serde(with = "Text")]
     pub city: String,
     /// Postal code.
+    #[serde(with = "Text")]
     pub postal_code: String,
     /// Country, ISO 3166-1 alpha-2.
+    #[serde(with = "Text")]
     pub country: String,
 }
 
 /// A customer placed an order. Version 2.0.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct OrderPlaced {
     /// The order.
+    #[serde(with = "Id")]
     pub order_id: String,
     /// Who placed it.
+    #[serde(with = "Id")]
     pub customer_id: String,
     /// What was ordered.
     pub items: Vec<Line>,
     /// What it costs in all.
     pub total_amount: Money,
     /// ISO 4217 code.
+    #[serde(with = "Text")]
     pub currency: String,
     /// When.
+    #[serde(with = "DateTime")]
     pub timestamp: Timestamp,
     /// The gateway's name of the payment method; never a card number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "OptionalText", skip_serializing_if = "Option::is_none")]
     pub payment_method: Option<String>,
     /// Where it goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shipping_address: Option<Address>,
 }
 
-/// Version 1.0 of [`OrderPlaced`]: without a currency, which was US dollars; the total was also called `amount`.
+/// A customer placed an order. Version 1.0: without a currency, which was US dollars; the total was also called `amount`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(transform = super::schema::total_amount_or_amount))]
 #[serde(rename_all = "camelCase")]
 pub struct OrderPlacedV1 {
     /// The order.
+    #[serde(with = "Id")]
     pub order_id: String,
     /// Who placed it.
+    #[serde(with = "Id")]
     pub customer_id: String,
     /// What was ordered.
     pub items: Vec<Line>,
@@ -74,15 +94,22 @@ pub struct OrderPlacedV1 {
     #[serde(alias = "amount")]
     pub total_amount: Money,
     /// When.
+    #[serde(with = "DateTime")]
     pub timestamp: Timestamp,
     /// The gateway's name of the payment method.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "OptionalText", skip_serializing_if = "Option::is_none")]
     pub payment_method: Option<String>,
     /// Where it goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shipping_address: Option<Address>,
 }
 
+impl eda::event::Version for OrderPlacedV1 {
+    const VERSION: &'static str = "1.0";
+    type Before = First;
+}
+
+/// The step from 1.0 to 2.0.
 impl From<OrderPlacedV1> for OrderPlaced {
     fn from(old: OrderPlacedV1) -> Self {
         Self {
@@ -98,17 +125,18 @@ impl From<OrderPlacedV1> for OrderPlaced {
     }
 }
 
-contract!(OrderPlaced, "orders", "OrderPlaced", "2.0", history: &[
-    ("1.0", |detail| parse_version::<OrderPlacedV1>(detail).map(Into::into)),
-]);
+contract!(OrderPlaced, "orders", "OrderPlaced", "2.0", before: OrderPlacedV1);
 
 /// All steps are done: the order is fulfilled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct OrderConfirmed {
     /// The order.
+    #[serde(with = "Id")]
     pub order_id: String,
     /// Who placed it.
+    #[serde(with = "Id")]
     pub customer_id: String,
 }
 
@@ -116,13 +144,17 @@ contract!(OrderConfirmed, "orders", "OrderConfirmed", "1.0");
 
 /// The order will not be fulfilled; whatever had been done for it is undone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct OrderCancelled {
     /// The order.
+    #[serde(with = "Id")]
     pub order_id: String,
     /// Who placed it.
+    #[serde(with = "Id")]
     pub customer_id: String,
     /// Why, as a code.
+    #[serde(with = "Text")]
     pub reason: String,
 }
 
@@ -130,13 +162,17 @@ contract!(OrderCancelled, "orders", "OrderCancelled", "1.0");
 
 /// The order reached no end before its deadline and its shipment is closed: what was done is to be undone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct OrderExpired {
     /// The order.
+    #[serde(with = "Id")]
     pub order_id: String,
     /// Who placed it.
+    #[serde(with = "Id")]
     pub customer_id: String,
     /// Why, as a code.
+    #[serde(with = "Text")]
     pub reason: String,
 }
 
