@@ -57,6 +57,14 @@ pub enum ClientError {
     Tls(#[source] aws_smithy_runtime_api::box_error::BoxError),
 }
 
+/// The timeouts of AWS calls.
+pub(crate) fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+        .build()
+}
+
 /// What the clients of one environment share.
 #[derive(Clone)]
 pub struct Aws {
@@ -75,12 +83,9 @@ impl Aws {
             Roots::Amazon => TrustStore::empty().with_pem_certificate(AMAZON_ROOTS),
             Roots::Native => TrustStore::default(),
         };
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .operation_attempt_timeout(ATTEMPT_TIMEOUT);
         let sdk = aws_config::defaults(BehaviorVersion::latest())
             .http_client(https_client(roots)?)
-            .timeout_config(timeouts.build())
+            .timeout_config(timeouts())
             .load()
             .await;
         Ok(Self { sdk, ambient: Ambient::system() })

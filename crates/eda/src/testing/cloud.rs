@@ -1,11 +1,9 @@
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use aws_config::SdkConfig;
-use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
-use aws_smithy_async::rt::sleep::TokioSleep;
+use aws_sdk_dynamodb::config::Region;
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
     SharedHttpConnector,
@@ -15,17 +13,15 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
-use dynoxide::storage_backend::Clock;
-use dynoxide::{Database, DynoxideError};
 use envconfig::Envconfig as _;
 use jiff::Timestamp;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::template::{Grant, Template};
-use crate::ambient::{Ambient, Manual, Source as _};
-use crate::aws::{Aws, TEST_ENDPOINT};
+use super::dynamodb::{DynamoDb, plain, typed};
+use super::template::Template;
+use super::wire::{call_name, denied, error, sdk_config};
+use crate::ambient::{Ambient, Manual};
+use crate::aws::Aws;
 use crate::batch::{Consumer, Deadline, Parking, ParkingConfig, QueueWorker};
 use crate::row::{Item, Key, Row, from_item, to_item};
 use crate::serve::Function;
@@ -56,25 +52,13 @@ pub enum Fault {
 pub struct TestCloud(Arc<Inner>);
 
 struct Inner {
-    database: Database,
+    database: DynamoDb,
     clock: Manual,
     function: super::template::Function,
     secrets: Mutex<HashMap<String, String>>,
     calls: Mutex<Vec<Call>>,
     faults: Mutex<HashMap<String, VecDeque<Fault>>>,
     partner: SharedHttpClient,
-}
-
-struct DatabaseClock(Manual);
-
-impl Clock for DatabaseClock {
-    fn now_unix_secs(&self) -> u64 {
-        u64::try_from(self.0.now().as_second()).unwrap_or_default()
-    }
-
-    fn now_unix_secs_f64(&self) -> f64 {
-        self.0.now().as_duration().as_secs_f64()
-    }
 }
 
 /// Where the clock of a new cloud stands.
@@ -101,12 +85,8 @@ impl TestCloud {
             template.function(package).unwrap_or_else(|| panic!("the template deploys no {package}"));
         let start = Timestamp::from_second(START).expect("a valid time");
         let clock = Manual::new(start, 1);
-        let database =
-            Database::memory_with_clock(Arc::new(DatabaseClock(clock.clone()))).expect("a database");
-        for table in template.tables() {
-            let request = serde_json::from_value(table.create_table).expect("a table definition");
-            database.create_table(request).expect("the table can be created");
-        }
+        let ambient = Ambient::from_source(clock.clone());
+        let database = DynamoDb::deployed_by(template, ambient);
         Self(Arc::new(Inner {
             database,
             clock,
@@ -121,14 +101,7 @@ impl TestCloud {
     /// Clients and clock, as a function gets them.
     #[must_use]
     pub fn aws(&self) -> Aws {
-        let sdk = SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::from_static("us-east-1"))
-            .endpoint_url(TEST_ENDPOINT)
-            .credentials_provider(SharedCredentialsProvider::new(Credentials::for_tests()))
-            .sleep_impl(TokioSleep::new())
-            .http_client(SharedHttpClient::new(self.clone()))
-            .build();
+        let sdk = sdk_config(SharedHttpClient::new(self.clone()), Region::from_static("us-east-1"));
         Aws::from_parts(sdk, self.ambient())
     }
 
@@ -208,29 +181,20 @@ impl TestCloud {
     }
 
     pub(super) fn put_item(&self, table: &str, item: Item) {
-        let request = json!({ "TableName": table, "Item": plain(item) });
-        self.0
-            .database
-            .put_item(serde_json::from_value(request).expect("a request"))
-            .expect("the row is put");
+        self.0.database.put(table, &plain(item));
     }
 
     /// The row of this key in the table of this logical id.
     #[must_use]
     pub fn get<R: Row>(&self, table: &str, key: Key<R>) -> Option<R> {
-        let request = json!({ "TableName": table, "Key": plain(key.attributes) });
-        let found = self.0.database.get_item(serde_json::from_value(request).expect("a request"));
-        let found = serde_json::to_value(found.expect("an answer")).expect("JSON");
-        let item = found.get("Item").filter(|item| !item.is_null())?;
-        Some(from_item(typed(item)).expect("a readable row"))
+        let found = self.0.database.get(table, &plain(key.attributes))?;
+        Some(from_item(typed(&found)).expect("a readable row"))
     }
 
     /// All rows of the table of this logical id that are of this kind.
     #[must_use]
     pub fn rows<R: Row>(&self, table: &str) -> Vec<R> {
-        let request = serde_json::from_value(json!({ "TableName": table })).expect("a request");
-        let found = serde_json::to_value(self.0.database.scan(request).expect("an answer")).expect("JSON");
-        let items = found.get("Items").and_then(Value::as_array).cloned().unwrap_or_default();
+        let items = self.0.database.items(table);
         items.iter().filter_map(|item| from_item(typed(item)).ok()).collect()
     }
 
@@ -250,11 +214,11 @@ impl TestCloud {
     }
 
     fn answer(&self, name: &str, operation: &str, body: &Value) -> (u16, String) {
-        if let Some(denied) = self.denied(name, body) {
+        if let Some(denied) = denied(&self.0.function.grants, name, body) {
             return error(400, "AccessDeniedException", &denied);
         }
         match name.split_once(':').map(|(service, _)| service) {
-            Some("dynamodb") => self.dynamodb(operation, body),
+            Some("dynamodb") => self.0.database.call(operation, body),
             Some("events") => {
                 let entries = body.get("Entries").and_then(Value::as_array).map(Vec::len).unwrap_or_default();
                 let ids: Vec<_> = (0..entries).map(|index| json!({ "EventId": index.to_string() })).collect();
@@ -269,34 +233,6 @@ impl TestCloud {
                 }
             }
             _ => error(400, "UnknownOperationException", name),
-        }
-    }
-
-    /// The first action on a resource that the function's role does not allow.
-    fn denied(&self, name: &str, body: &Value) -> Option<String> {
-        needed(name, body)
-            .into_iter()
-            .find(|grant| !self.0.function.grants.contains(grant))
-            .map(|Grant { action, resource }| format!("the role does not allow {action} on {resource}"))
-    }
-
-    fn dynamodb(&self, operation: &str, body: &Value) -> (u16, String) {
-        let database = &self.0.database;
-        let done = match operation {
-            "PutItem" => run(body, |request| database.put_item(request)),
-            "UpdateItem" => run(body, |request| database.update_item(request)),
-            "GetItem" => run(body, |request| database.get_item(request)),
-            "DeleteItem" => run(body, |request| database.delete_item(request)),
-            "Query" => run(body, |request| database.query(request)),
-            "Scan" => run(body, |request| database.scan(request)),
-            "BatchGetItem" => run(body, |request| database.batch_get_item(request)),
-            "BatchWriteItem" => run(body, |request| database.batch_write_item(request)),
-            "TransactWriteItems" => run(body, |request| database.transact_write_items(request)),
-            other => return error(400, "UnknownOperationException", other),
-        };
-        match done {
-            Ok(answer) => (200, answer),
-            Err(refused) => (refused.status_code(), refused.to_json()),
         }
     }
 
@@ -331,112 +267,6 @@ impl TestCloud {
             StatusCode::try_from(status).map_err(|error| ConnectorError::other(error.into(), None))?;
         Ok(HttpResponse::new(status, SdkBody::from(answer)))
     }
-}
-
-/// The actions and resources that a call needs, by the function's own names.
-fn needed(name: &str, body: &Value) -> BTreeSet<Grant> {
-    let text =
-        |value: &Value, field: &str| value.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let grant = |action: &str, resource: String| Grant { action: action.to_owned(), resource };
-    match name {
-        "dynamodb:TransactWriteItems" => {
-            let actions = body.get("TransactItems").and_then(Value::as_array).into_iter().flatten();
-            let parts = actions.filter_map(|action| action.as_object()).flatten();
-            parts
-                .map(|(verb, part)| {
-                    let verb = if verb == "ConditionCheck" {
-                        "ConditionCheckItem".into()
-                    } else {
-                        format!("{verb}Item")
-                    };
-                    grant(&format!("dynamodb:{verb}"), format!("{}.Arn", text(part, "TableName")))
-                })
-                .collect()
-        }
-        "dynamodb:BatchWriteItem" | "dynamodb:BatchGetItem" => {
-            let tables = body.get("RequestItems").and_then(Value::as_object).into_iter().flatten();
-            tables.map(|(table, _)| grant(name, format!("{table}.Arn"))).collect()
-        }
-        "events:PutEvents" => {
-            let entries = body.get("Entries").and_then(Value::as_array).into_iter().flatten();
-            entries.map(|entry| grant(name, format!("{}.Arn", text(entry, "EventBusName")))).collect()
-        }
-        "sqs:SendMessage" => BTreeSet::from([grant(name, format!("{}.Arn", text(body, "QueueUrl")))]),
-        "secretsmanager:GetSecretValue" => BTreeSet::from([grant(name, text(body, "SecretId"))]),
-        _ => {
-            let index = text(body, "IndexName");
-            let table = text(body, "TableName");
-            let resource =
-                if index.is_empty() { format!("{table}.Arn") } else { format!("{table}.Arn/index/{index}") };
-            BTreeSet::from([grant(name, resource)])
-        }
-    }
-}
-
-/// `DynamoDB_20120810.PutItem` → (`dynamodb:PutItem`, `PutItem`).
-fn call_name(target: &str) -> Option<(String, String)> {
-    let (service, operation) = target.split_once('.')?;
-    let service = match service {
-        "DynamoDB_20120810" => "dynamodb",
-        "AWSEvents" => "events",
-        "AmazonSQS" => "sqs",
-        other => other,
-    };
-    Some((format!("{service}:{operation}"), operation.to_owned()))
-}
-
-fn run<Q: DeserializeOwned, A: Serialize>(
-    body: &Value,
-    operation: impl FnOnce(Q) -> Result<A, DynoxideError>,
-) -> Result<String, DynoxideError> {
-    let malformed = |error: serde_json::Error| DynoxideError::SerializationException(error.to_string());
-    let request = serde_json::from_value(body.clone()).map_err(malformed)?;
-    serde_json::to_string(&operation(request)?).map_err(malformed)
-}
-
-fn error(status: u16, kind: &str, message: &str) -> (u16, String) {
-    (status, json!({ "__type": kind, "message": message }).to_string())
-}
-
-/// An item in DynamoDB's JSON.
-pub(super) fn plain(item: Item) -> Value {
-    let attributes = item.into_iter().map(|(name, value)| (name, plain_value(value)));
-    Value::Object(attributes.collect())
-}
-
-fn plain_value(value: aws_sdk_dynamodb::types::AttributeValue) -> Value {
-    use aws_sdk_dynamodb::types::AttributeValue as A;
-    match value {
-        A::S(text) => json!({ "S": text }),
-        A::N(number) => json!({ "N": number }),
-        A::Bool(flag) => json!({ "BOOL": flag }),
-        A::Ss(set) => json!({ "SS": set }),
-        A::L(list) => json!({ "L": list.into_iter().map(plain_value).collect::<Vec<_>>() }),
-        A::M(map) => json!({ "M": plain(map) }),
-        _ => json!({ "NULL": true }),
-    }
-}
-
-/// An item from DynamoDB's JSON.
-pub(super) fn typed(item: &Value) -> Item {
-    let attributes = item.as_object().into_iter().flatten();
-    attributes.filter_map(|(name, value)| Some((name.clone(), typed_value(value)?))).collect()
-}
-
-fn typed_value(value: &Value) -> Option<aws_sdk_dynamodb::types::AttributeValue> {
-    use aws_sdk_dynamodb::types::AttributeValue as A;
-    let (kind, value) = value.as_object()?.iter().next()?;
-    let text = || value.as_str().map(ToOwned::to_owned);
-    let list = || value.as_array().into_iter().flatten();
-    Some(match kind.as_str() {
-        "S" => A::S(text()?),
-        "N" => A::N(text()?),
-        "BOOL" => A::Bool(value.as_bool()?),
-        "SS" => A::Ss(list().filter_map(|element| element.as_str().map(ToOwned::to_owned)).collect()),
-        "L" => A::L(list().filter_map(typed_value).collect()),
-        "M" => A::M(typed(value)),
-        _ => A::Null(true),
-    })
 }
 
 impl std::fmt::Debug for TestCloud {

@@ -48,7 +48,7 @@ mod shapes {
     #[must_use]
     pub fn stream_batch<R: Row>(rows: &[R]) -> StreamEvent {
         let records = rows.iter().enumerate().map(|(index, row)| {
-            let image = super::super::cloud::plain(to_item(row).expect("a row"));
+            let image = super::super::dynamodb::plain(to_item(row).expect("a row"));
             json!({
                 "eventID": index.to_string(), "eventName": "INSERT", "eventVersion": "1.1",
                 "eventSource": "aws:dynamodb", "awsRegion": "us-east-1",

@@ -2,9 +2,11 @@
 
 mod cloud;
 pub mod decider;
+pub mod dynamodb;
 mod history;
 mod messages;
 pub mod template;
+pub mod wire;
 
 pub use cloud::{Call, Fault, TestCloud};
 pub use messages::{bus_event, queue_batch, queue_message, stream_batch};

@@ -1,0 +1,151 @@
+//! What can go wrong, and how often.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use fastrand::Rng;
+
+macro_rules! kinds {
+    ($($kind:ident $name:literal $rate:literal $help:literal;)+) => {
+        /// A kind of fault.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Kind { $(#[doc = $help] $kind),+ }
+
+        impl Kind {
+            /// All kinds.
+            pub const ALL: &[Self] = &[$(Self::$kind),+];
+
+            /// Its name on the command line and in reports.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$kind => $name),+ }
+            }
+
+            /// What it does.
+            #[must_use]
+            pub fn help(self) -> &'static str {
+                match self { $(Self::$kind => $help),+ }
+            }
+
+            /// How likely it is whenever it is possible.
+            #[must_use]
+            pub fn rate(self) -> f64 {
+                match self { $(Self::$kind => $rate),+ }
+            }
+        }
+    };
+}
+
+kinds! {
+    Duplicate "duplicate" 0.08 "An event or message is delivered twice";
+    Reorder "reorder" 1.0 "Whatever is not ordered arrives in any order";
+    Delay "delay" 0.05 "A message takes up to ten minutes";
+    Redeliver "redeliver" 0.05 "A message shows again while it is still being handled";
+    Throttle "throttle" 0.02 "AWS refuses a call for now";
+    Conflict "conflict" 0.03 "A transaction or write meets another on the same item";
+    PartialPut "partial-put" 0.10 "The bus takes only some of the events put";
+    Unprocessed "unprocessed" 0.10 "A batch of writes is done only in part";
+    ShortPage "short-page" 0.20 "A query or scan answers in small pages";
+    StaleIndex "stale-index" 0.20 "An index shows what it showed before";
+    LostRequest "lost-request" 0.02 "A request never arrives";
+    LostReply "lost-reply" 0.03 "A call succeeds, its reply gets lost";
+    SlowCall "slow-call" 0.01 "A call takes seconds, and may run although its caller has given up";
+    KillBefore "kill-before" 0.01 "The function dies before a call";
+    KillAfter "kill-after" 0.01 "The function dies after a call";
+    LateTimeout "late-timeout" 0.02 "The function is done when its timeout strikes: Lambda counts it as failed";
+    ClockSkew "clock-skew" 0.5 "A function's clock is off, by up to half a minute";
+    StreamStop "stream-stop" 0.002 "The outbox's stream stands still for longer than 24 hours";
+    LostMessage "lost-message" 0.004 "A message is lost for good: one in a run";
+    Poison "poison" 0.01 "Something undecodable is put on a queue";
+    ClientRepeat "client-repeat" 0.2 "A client sends its order again";
+    GatewayDecline "gateway-decline" 0.03 "The card is declined";
+    GatewayProcessing "gateway-processing" 0.03 "A charge is under way for a while";
+    GatewayError "gateway-error" 0.03 "The gateway saves a 500 and has done nothing";
+    GatewayErrorAfter "gateway-error-after" 0.03 "The gateway saves a 500 and has done it";
+    GatewayLostReply "gateway-lost-reply" 0.04 "The gateway's reply gets lost";
+    GatewayTimeout "gateway-timeout" 0.03 "The gateway does it late, or never, and its caller has given up";
+    GatewayUnavailable "gateway-unavailable" 0.04 "The gateway refuses at its edge";
+    GatewayForgets "gateway-forgets" 0.05 "The gateway has forgotten an idempotency key";
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Kind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL.iter().copied().find(|kind| kind.name() == text).ok_or_else(|| {
+            let names: Vec<_> = Self::ALL.iter().map(|kind| kind.name()).collect();
+            format!("there is no fault {text}; there are {}", names.join(", "))
+        })
+    }
+}
+
+/// Decides which faults strike in a run.
+#[derive(Debug)]
+pub struct Faults {
+    rng: Rng,
+    rates: BTreeMap<Kind, f64>,
+    left: u32,
+    struck: BTreeMap<Kind, u64>,
+}
+
+impl Faults {
+    /// The faults of a run. Each seed takes some of the kinds and makes some frequent, others rare: runs that differ
+    /// find more than runs that are all the same mixture.
+    #[must_use]
+    pub fn new(seed: u64, allowed: &[Kind], most: u32) -> Self {
+        let mut rng = Rng::with_seed(seed ^ 0xFA_17);
+        let mut rates = BTreeMap::new();
+        for kind in Kind::ALL {
+            let (taken, strength) = (rng.f64() < 0.7, [0.3, 1.0, 1.0, 3.0][rng.usize(0..4)]);
+            if taken && allowed.contains(kind) {
+                rates.insert(*kind, (kind.rate() * strength).min(1.0));
+            }
+        }
+        Self { rng, rates, left: most, struck: BTreeMap::new() }
+    }
+
+    /// Whether a kind of fault strikes now. Those that have struck are counted.
+    pub fn strike(&mut self, kind: Kind) -> bool {
+        let Some(rate) = self.rates.get(&kind).filter(|_| self.left > 0) else { return false };
+        if self.rng.f64() >= *rate {
+            return false;
+        }
+        self.left -= 1;
+        *self.struck.entry(kind).or_default() += 1;
+        true
+    }
+
+    /// Whether a run has this kind at all; costs nothing.
+    #[must_use]
+    pub fn has(&self, kind: Kind) -> bool {
+        self.left > 0 && self.rates.contains_key(&kind)
+    }
+
+    /// A kind that strikes at most once in a run has struck.
+    pub fn never_again(&mut self, kind: Kind) {
+        self.rates.remove(&kind);
+    }
+
+    /// No more faults from now on.
+    pub fn end(&mut self) {
+        self.left = 0;
+    }
+
+    /// How often each kind has struck.
+    #[must_use]
+    pub fn struck(&self) -> &BTreeMap<Kind, u64> {
+        &self.struck
+    }
+
+    /// Random numbers that belong to the faults.
+    pub fn rng(&mut self) -> &mut Rng {
+        &mut self.rng
+    }
+}

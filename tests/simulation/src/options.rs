@@ -1,0 +1,91 @@
+//! What a run is.
+
+use crate::fault::Kind;
+use crate::planted::Planted;
+use crate::world::KillPoint;
+
+/// A run: equal options, equal runs, to the byte.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Decides everything that chance decides.
+    pub seed: u64,
+    /// How many orders clients place.
+    pub orders: usize,
+    /// The kinds of faults that may strike.
+    pub faults: Vec<Kind>,
+    /// The most faults that strike; then all goes well.
+    pub most_faults: u32,
+    /// Whether a trace is kept.
+    pub traced: bool,
+    /// Whether consumed capacity is counted.
+    pub metered: bool,
+    /// What all orders are like; mixed, if nothing is said.
+    pub story: Option<Story>,
+    /// A mistake made on purpose.
+    pub planted: Option<Planted>,
+    /// A call that kills its function.
+    pub kill: Option<KillPoint>,
+    /// Parameters of the template that differ from what the seed chooses.
+    pub parameters: Vec<(String, i64)>,
+}
+
+impl Options {
+    /// A run with all faults.
+    #[must_use]
+    pub fn new(seed: u64, orders: usize) -> Self {
+        Self {
+            seed,
+            orders,
+            faults: Kind::ALL.to_vec(),
+            most_faults: u32::MAX,
+            traced: false,
+            metered: false,
+            story: None,
+            planted: None,
+            kill: None,
+            parameters: Vec::new(),
+        }
+    }
+
+    /// A run in which all goes well.
+    #[must_use]
+    pub fn calm(seed: u64, orders: usize, story: Story) -> Self {
+        let calm = Self::new(seed, orders);
+        Self { faults: Vec::new(), most_faults: 0, story: Some(story), ..calm }
+    }
+}
+
+/// What an order is like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Story {
+    /// Two products on stock, a good card, an address we serve.
+    Standard,
+    /// More than there is.
+    OutOfStock,
+    /// A card that is declined.
+    Declined,
+    /// An amount or method that the gateway refuses outright.
+    NotChargeable,
+    /// An address we do not serve.
+    Unserved,
+    /// A card whose charge never comes to an end by itself.
+    NeedsAuthentication,
+}
+
+impl Story {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Standard,
+        Self::OutOfStock,
+        Self::Declined,
+        Self::NotChargeable,
+        Self::Unserved,
+        Self::NeedsAuthentication,
+    ];
+
+    /// Whether the order is confirmed if all goes well.
+    #[must_use]
+    pub fn ends_well(self) -> bool {
+        self == Self::Standard
+    }
+}

@@ -1,0 +1,320 @@
+//! The simulated cloud: what exists, what is under way, and what a call does to it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::config::Region;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use eda::aws::Aws;
+use eda::testing::dynamodb::DynamoDb;
+use eda::testing::wire::sdk_config;
+use fastrand::Rng;
+use jiff::SignedDuration;
+use localcloud::gateway::{Gateway, Settings, Ticket};
+use serde_json::Value;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::client::Clients;
+use crate::clock::Clock;
+use crate::connector::{Network, Sent};
+use crate::cost::Meter;
+use crate::executor::Executor;
+use crate::fault::{Faults, Kind};
+use crate::functions::{Answer, Runner};
+use crate::options::Options;
+use crate::planted::Planted;
+use crate::queue::{Message, Queue};
+use crate::stream::{Reader, Record};
+use crate::system::System;
+use crate::trace::Trace;
+use crate::watch::Watch;
+
+/// The key of the payment gateway, as the secret holds it.
+const GATEWAY_KEY: &str = "sk_test_simulation";
+
+/// An invocation under way.
+pub(crate) struct Invocation {
+    pub(crate) function: usize,
+    pub(crate) work: Work,
+    /// When Lambda ends it.
+    pub(crate) deadline: Instant,
+    /// It carries a message that must not fail much more often: no fault strikes it.
+    pub(crate) spared: bool,
+}
+
+/// What an invocation works on.
+pub(crate) enum Work {
+    Messages { queue: String, messages: Vec<Message> },
+    Records { reader: usize, lane: usize },
+    Place { order: usize, changed: bool },
+    Read { order: usize },
+    Tick { schedule: usize },
+}
+
+/// A request on its way.
+pub(crate) struct Call {
+    pub(crate) sent: Sent,
+    pub(crate) not_before: Instant,
+    /// It has been slowed down once.
+    pub(crate) slow: bool,
+}
+
+/// An event on its way from the bus to a rule's target.
+/// <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-event-delivery.html>
+pub(crate) struct Delivery {
+    pub(crate) queue: String,
+    pub(crate) body: Rc<str>,
+    pub(crate) label: Rc<str>,
+    pub(crate) not_before: Instant,
+}
+
+/// A schedule. It is invoked at least once per interval, later where nothing goes on.
+pub(crate) struct Schedule {
+    pub(crate) function: usize,
+    pub(crate) interval: Duration,
+    pub(crate) pause: Duration,
+    pub(crate) next: Instant,
+    pub(crate) running: bool,
+    /// Writes that had been made when it began.
+    pub(crate) writes: u64,
+}
+
+/// A gateway request that waits.
+pub(crate) struct Waiting {
+    pub(crate) at: Instant,
+    pub(crate) ticket: Ticket,
+    pub(crate) sent: Sent,
+}
+
+/// A call that must kill its function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KillPoint {
+    /// Which call of the run, from 0.
+    pub call: u64,
+    /// After it took effect; else before.
+    pub after: bool,
+}
+
+/// Everything.
+pub(crate) struct World {
+    pub(crate) options: Options,
+    pub(crate) system: Rc<System>,
+    pub(crate) clock: Clock,
+    pub(crate) rng: Rng,
+    pub(crate) faults: Faults,
+    pub(crate) network: Network,
+    pub(crate) executor: Executor<Answer>,
+    pub(crate) runners: Vec<Runner>,
+    pub(crate) database: DynamoDb,
+    pub(crate) gateway: Gateway,
+    pub(crate) queues: BTreeMap<String, Queue>,
+    pub(crate) readers: Vec<Reader>,
+    pub(crate) bus: Vec<Delivery>,
+    pub(crate) calls: BTreeMap<u64, Call>,
+    pub(crate) waiting: Vec<Waiting>,
+    pub(crate) invocations: BTreeMap<u64, Invocation>,
+    pub(crate) schedules: Vec<Schedule>,
+    pub(crate) clients: Clients,
+    pub(crate) watch: Watch,
+    pub(crate) trace: Trace,
+    pub(crate) meter: Meter,
+    /// Keys of the rows of streamed tables.
+    pub(crate) existing: BTreeMap<String, BTreeSet<String>>,
+    /// What queries of an index answered last, by what they asked for.
+    pub(crate) stale: BTreeMap<String, String>,
+    /// Client tokens of transactions that took effect.
+    /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>
+    pub(crate) tokens: BTreeSet<String>,
+    pub(crate) sequence: u64,
+    pub(crate) ids: u64,
+    pub(crate) steps: u64,
+    pub(crate) aws_calls: u64,
+    pub(crate) decided: u64,
+    pub(crate) writes: u64,
+}
+
+impl World {
+    /// The system, deployed, with stock and clients, and nothing under way. Must be called within the runtime.
+    pub(crate) fn new(system: Rc<System>, options: Options, run: u64) -> Self {
+        // The SDK's retries and every back-off draw from this thread's generator.
+        fastrand::seed(options.seed);
+        let clock = Clock::start(options.seed ^ 0x1D5);
+        let now = Instant::now();
+        let mut rng = Rng::with_seed(options.seed);
+        let mut faults = Faults::new(options.seed, &options.faults, options.most_faults);
+        let network = Network::default();
+        let client = SharedHttpClient::new(network.clone());
+        // A region of its own: clients of one region share their retry budget across the process.
+        let sdk = sdk_config(client, Region::new(format!("simulation-{run}")));
+        let mut runners = Vec::with_capacity(system.functions.len());
+        for function in &system.functions {
+            let mut skew = SignedDuration::ZERO;
+            if faults.strike(Kind::ClockSkew) {
+                skew = SignedDuration::from_millis(faults.rng().i64(-30_000..=30_000));
+            }
+            let aws = Aws::from_parts(sdk.clone(), clock.skewed(skew));
+            let variables = function.environment.clone().into_iter().collect();
+            runners.extend(Runner::of(&function.name, aws, variables));
+        }
+        let database = DynamoDb::deployed_by(&system.template, clock.skewed(SignedDuration::ZERO));
+        let mut settings = Settings::new(GATEWAY_KEY);
+        settings.id_seed = Uuid::from_u128(options.seed.into());
+        let clients = Clients::new(&mut rng, options.orders, options.story, now);
+        let mut watch = Watch::default();
+        for product in clients.products() {
+            watch.stock.insert(product.product_id.clone(), product.available);
+            if let Ok(item) = eda::row::to_item(&product) {
+                database.put("InventoryTable", &eda::testing::dynamodb::plain(item));
+            }
+        }
+        let queues = system.queues.iter();
+        let queues = queues.map(|(name, settings)| (name.clone(), Queue::new(name, settings.clone())));
+        let schedules = system.schedules.iter().filter(|(function, _)| {
+            let sweeper = system.functions.get(*function).is_some_and(|f| f.name == "sweep-outbox");
+            !(sweeper && options.planted == Some(Planted::SweeperOff))
+        });
+        let schedules = schedules.map(|(function, interval)| Schedule {
+            function: *function,
+            interval: *interval,
+            pause: *interval,
+            next: now + *interval,
+            running: false,
+            writes: 0,
+        });
+        Self {
+            queues: queues.collect(),
+            readers: system.stream_mappings.iter().map(|mapping| Reader::new(mapping.clone(), now)).collect(),
+            schedules: schedules.collect(),
+            trace: Trace::new(options.traced),
+            meter: Meter::new(options.metered),
+            gateway: Gateway::new(settings),
+            executor: Executor::new(),
+            bus: Vec::new(),
+            calls: BTreeMap::new(),
+            waiting: Vec::new(),
+            invocations: BTreeMap::new(),
+            existing: BTreeMap::new(),
+            stale: BTreeMap::new(),
+            options,
+            system,
+            clock,
+            rng,
+            faults,
+            network,
+            runners,
+            database,
+            clients,
+            watch,
+            tokens: BTreeSet::new(),
+            sequence: 0,
+            ids: 0,
+            steps: 0,
+            aws_calls: 0,
+            decided: 0,
+            writes: 0,
+        }
+    }
+
+    /// The name of a function.
+    pub(crate) fn name_of(&self, function: usize) -> &str {
+        self.system.functions.get(function).map_or("?", |function| function.name.as_str())
+    }
+
+    /// The invocation's function and number, for people.
+    pub(crate) fn label_of(&self, invocation: u64) -> String {
+        match self.invocations.get(&invocation) {
+            Some(found) => format!("{}#{invocation}", self.name_of(found.function)),
+            None => format!("(gone)#{invocation}"),
+        }
+    }
+
+    /// A line of the trace.
+    pub(crate) fn say(&mut self, line: impl FnOnce() -> String) {
+        if self.trace.is_on() {
+            let at = self.clock.elapsed();
+            self.trace.push(at, &line());
+        }
+    }
+
+    /// A fault strikes, unless the invocation is spared.
+    pub(crate) fn strikes(&mut self, kind: Kind, invocation: u64) -> bool {
+        let spared = self.invocations.get(&invocation).is_some_and(|found| found.spared);
+        !spared && self.strike(kind)
+    }
+
+    /// A fault strikes.
+    pub(crate) fn strike(&mut self, kind: Kind) -> bool {
+        let struck = self.faults.strike(kind);
+        if struck {
+            self.say(|| format!("        ✗ {kind}"));
+        }
+        struck
+    }
+
+    /// All items of a table.
+    pub(crate) fn rows<R: eda::row::Row>(&self, table: &str) -> Vec<R> {
+        let items = self.database.items(table);
+        items
+            .iter()
+            .filter_map(|item| eda::row::from_item(eda::testing::dynamodb::typed(item)).ok())
+            .collect()
+    }
+
+    /// A change of a streamed table's item.
+    pub(crate) fn changed(&mut self, table: &str, key: &Value, image: Option<Value>) {
+        if !self.readers.iter().any(|reader| reader.mapping.table == table) {
+            return;
+        }
+        let names = self.system.keys.get(table).cloned().unwrap_or_default();
+        let part = |name: Option<&String>| {
+            let value = name.and_then(|name| key.get(name)).and_then(Value::as_object);
+            let text = value.and_then(|value| value.values().next()).and_then(Value::as_str);
+            text.unwrap_or_default().to_owned()
+        };
+        let partition = part(names.first());
+        let key = format!("{partition}/{}", part(names.get(1)));
+        let rows = self.existing.entry(table.to_owned()).or_default();
+        let event_name = match &image {
+            None if rows.remove(&key) => "REMOVE",
+            None => return,
+            Some(_) if rows.insert(key.clone()) => "INSERT",
+            Some(_) => "MODIFY",
+        };
+        self.sequence += 1;
+        let record = Record {
+            sequence: self.sequence,
+            event_name,
+            key,
+            image: Rc::new(image.unwrap_or_default()),
+            at: Instant::now(),
+        };
+        let overtaking = self.faults.has(Kind::Reorder);
+        for reader in self.readers.iter_mut().filter(|reader| reader.mapping.table == table) {
+            reader.take(&record, &partition, overtaking.then_some(&mut self.rng));
+        }
+    }
+
+    /// How many rows a streamed table has.
+    pub(crate) fn row_count(&self, table: &str) -> usize {
+        self.existing.get(table).map_or(0, BTreeSet::len)
+    }
+
+    pub(crate) fn next_id(&mut self) -> u64 {
+        self.ids += 1;
+        self.ids
+    }
+
+    /// Sends a message.
+    pub(crate) fn send(&mut self, queue: &str, body: Rc<str>, label: Rc<str>, at: Instant) {
+        if let Some(queue) = self.queues.get_mut(queue) {
+            queue.send(body, label, at);
+        }
+    }
+
+    /// The secret that functions read.
+    pub(crate) fn secret(&self) -> &'static str {
+        GATEWAY_KEY
+    }
+}
