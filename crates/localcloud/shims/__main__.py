@@ -11,6 +11,7 @@ SHIMS = (
     "rule_target_lambda",
     "rule_target_dead_letter",
     "template_table_settings",
+    "template_event_schemas",
     "template_reserved_concurrency",
     "template_http_api_routes",
     "http_api_errors",

@@ -1,6 +1,6 @@
 //! The command line.
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 /// The order-fulfilment system on this machine: deployed for real, without Docker and without an AWS account.
 ///
@@ -88,7 +88,33 @@ Samples are the files functions/FUNCTION/events/*.json, in the shape that AWS se
         sample: Option<String>,
     },
 
+    /// Publishes the schemas of new events and versions, or checks the contracts
+    ///
+    /// Schemas are made from the Rust types and written below crates/shop/schemas, and into template.yaml for the schema
+    /// registry. What is published is never written again: a changed type needs a new version.
+    #[command(after_help = "\
+For example:
+  cargo xtask contracts --check          names every field that breaks a promise, and writes nothing
+  cargo xtask contracts --print openapi  the HTTP API's description, OpenAPI 3.1")]
+    Contracts {
+        /// Writes nothing; exits with 1 if anything is wrong
+        #[arg(long)]
+        check: bool,
+        /// Prints a document instead
+        #[arg(long, value_enum, conflicts_with = "check")]
+        print: Option<Document>,
+    },
+
     /// Serves the payment gateway; started by `up`
     #[command(hide = true)]
     Gateway,
+}
+
+/// What `contracts --print` prints.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Document {
+    /// The HTTP API, as OpenAPI 3.1
+    Openapi,
+    /// All schemas, by path
+    Schemas,
 }

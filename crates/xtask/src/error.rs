@@ -24,6 +24,9 @@ pub(crate) enum Error {
     #[error("cannot print JSON: {0}")]
     Json(serde_json::Error),
 
+    #[error("cannot run cargo: {0}")]
+    Cargo(io::Error),
+
     #[error("cannot serve: {0}")]
     Serve(io::Error),
 

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done · 1 failed, with one line saying why · 2 wrong usage · 130 interrupted.
 
 mod cli;
+mod contracts;
 mod demo;
 mod error;
 mod local;
@@ -45,6 +46,7 @@ async fn run(command: Command) -> Result<ExitCode, Error> {
         Command::Down => local::down().await,
         Command::Deploy => local::deploy().await,
         Command::Invoke { function, sample } => local::invoke(&function, sample.as_deref()).await,
+        Command::Contracts { check, print } => contracts::run(check, print).await,
         Command::Gateway => local::gateway().await,
     }
 }

@@ -7,7 +7,6 @@ use super::wire::{DateTime, OptionalUniqueId, UniqueId};
 
 /// How the saga that an event belongs to is coordinated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum SagaStyle {
     /// Services react to each other's events.

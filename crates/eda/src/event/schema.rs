@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
 use super::wire::{DateTime, Id, MAX_ID, MAX_TEXT, OptionalText, OptionalUniqueId, Text, Texts, UniqueId};
-use super::{Metadata, Version};
+use super::{Metadata, SagaStyle, Version};
 
 const UUID: &str = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$";
 const DATE_TIME: &str = "^([0-8][0-9]{3}|9[0-8][0-9]{2}|99[0-8][0-9]|999[0-8])-[0-9]{2}-[0-9]{2}\
@@ -58,7 +58,24 @@ pub fn schema_of<T: JsonSchema>() -> Value {
     if let Value::Object(members) = &mut schema {
         members.remove("title");
     }
+    join_lines(&mut schema);
     schema
+}
+
+/// A description wraps where the doc comment did, which is nobody's business.
+fn join_lines(schema: &mut Value) {
+    match schema {
+        Value::Object(members) => {
+            for (keyword, value) in members {
+                match value {
+                    Value::String(text) if keyword == "description" => *text = text.replace('\n', " "),
+                    _ => join_lines(value),
+                }
+            }
+        }
+        Value::Array(elements) => elements.iter_mut().for_each(join_lines),
+        _ => {}
+    }
 }
 
 macro_rules! inline {
@@ -80,6 +97,7 @@ macro_rules! inline {
 }
 
 inline! {
+    SagaStyle: { "type": "string", "enum": ["choreographed", "orchestrated"] },
     Id: { "type": "string", "minLength": 1, "maxLength": MAX_ID },
     Text: { "type": "string", "minLength": 1, "maxLength": MAX_TEXT },
     OptionalText: { "type": ["string", "null"], "minLength": 1, "maxLength": MAX_TEXT },

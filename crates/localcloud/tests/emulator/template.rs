@@ -34,3 +34,16 @@ async fn a_functions_reserved_concurrency_is_set() {
         lab.lambda.get_function_concurrency().function_name(&ids["Function"]).send().await.unwrap();
     assert_eq!(reserved.reserved_concurrent_executions(), Some(3));
 }
+
+#[tokio::test]
+async fn schemas_are_registered_under_their_names() {
+    let lab = Lab::new().await;
+    let registry = json!({ "Type": "AWS::EventSchemas::Registry", "Properties": { "RegistryName": "lab" } });
+    let schema = json!({ "Type": "AWS::EventSchemas::Schema", "Properties": {
+        "RegistryName": { "Fn::GetAtt": ["Registry", "RegistryName"] }, "SchemaName": "orders@OrderPlaced-1.0",
+        "Type": "JSONSchemaDraft4", "Content": "{}",
+    } });
+    let ids = lab.deploy(json!({ "Registry": registry, "Schema": schema })).await;
+    assert!(ids["Registry"].ends_with(":registry/lab"), "{ids:?}");
+    assert!(ids["Schema"].ends_with(":schema/lab/orders@OrderPlaced-1.0"), "{ids:?}");
+}
