@@ -8,6 +8,7 @@ mod configuration;
 mod grants;
 mod inspect;
 mod packages;
+mod patterns;
 mod queues;
 mod routing;
 mod samples;
