@@ -46,8 +46,8 @@ pub(super) struct Order {
     pub(super) order_id: String,
     /// Every answer to the order's requests was the same, and the same key with another body was refused.
     pub(super) answers_agree: bool,
-    /// Names and ids of its events, in the order in which the bus had them, each once.
-    pub(super) events: Vec<(String, String)>,
+    /// Names of its events and of what they follow from, in the order in which the bus had them, each id once.
+    pub(super) events: Vec<(String, Option<String>)>,
     ended: Option<Duration>,
     pub(super) end: End,
 }
@@ -113,7 +113,7 @@ impl<'a> Driver<'a> {
                 }
                 if let Some(order) = by_id.get(&event.order_id).and_then(|index| self.orders.get_mut(*index))
                 {
-                    order.events.push((event.name.clone(), event.event_id.clone()));
+                    order.events.push((event.name.clone(), event.cause.clone()));
                     if order.scenario == Scenario::Duplicated {
                         duplicate(self.stack, &self.tap, &event).await?;
                     }
@@ -202,6 +202,15 @@ impl<'a> Driver<'a> {
         Ok(parked)
     }
 
+    /// What the dead-letter queues hold.
+    pub(super) async fn letters(&self) -> Result<BTreeMap<String, Vec<Letter>>, Error> {
+        let mut letters = BTreeMap::new();
+        for queue in dead_letter_queues(self.stack) {
+            letters.insert(queue.clone(), read(self.stack, &queue).await?);
+        }
+        Ok(letters)
+    }
+
     pub(super) async fn report(self, invariants: Vec<Invariant>, timings: Timings) -> Result<Report, Error> {
         let count = |end: End| self.orders.iter().filter(|order| order.end == end).count();
         let orders = Orders {
@@ -224,8 +233,40 @@ impl<'a> Driver<'a> {
     }
 }
 
+/// A message in a dead-letter queue.
+pub(super) struct Letter {
+    /// Its id on the queue from which it was parked.
+    pub(super) original: String,
+    pub(super) is_poison: bool,
+}
+
 /// How many messages of poison a queue got, and so its dead-letter queue must hold.
 pub(super) const POISON_PER_QUEUE: usize = POISON.len();
+
+/// Reads a queue without taking anything from it.
+async fn read(stack: &Stack, queue: &str) -> Result<Vec<Letter>, Error> {
+    let mut letters = BTreeMap::new();
+    loop {
+        let receive = stack.sqs().receive_message().queue_url(stack.output(queue)?);
+        let receive = receive.max_number_of_messages(10).message_attribute_names("All");
+        // Long enough that a message comes once only.
+        let received =
+            receive.visibility_timeout(30).send().await.map_err(Error::aws("sqs:ReceiveMessage"))?;
+        let known = letters.len();
+        for message in received.messages() {
+            let id = message.message_id().unwrap_or_default();
+            let original = message
+                .message_attributes()
+                .and_then(|all| all.get("originalMessageId")?.string_value())
+                .unwrap_or(id);
+            let is_poison = message.body().is_some_and(|body| POISON.contains(&body));
+            letters.insert(id.to_owned(), Letter { original: original.to_owned(), is_poison });
+        }
+        if letters.len() == known {
+            return Ok(letters.into_values().collect());
+        }
+    }
+}
 
 async fn poison(stack: &Stack) -> Result<(), Error> {
     for queue in work_queues(stack) {

@@ -16,6 +16,8 @@ pub(super) struct Observed {
     pub(super) name: String,
     pub(super) order_id: String,
     pub(super) event_id: String,
+    /// The event that it follows from, if any.
+    pub(super) cause: Option<String>,
     /// The payload, as published.
     pub(super) detail: String,
     /// The whole document, as a queue receives it.
@@ -48,6 +50,7 @@ struct Detail {
 #[serde(rename_all = "camelCase")]
 struct Metadata {
     event_id: String,
+    causation_id: Option<String>,
 }
 
 impl Tap {
@@ -133,5 +136,6 @@ fn observed(body: String) -> Option<Observed> {
     let Document { source, detail_type, detail } = serde_json::from_str(&body).ok()?;
     let Detail { order_id, metadata } = serde_json::from_str(detail.get()).ok()?;
     let detail = detail.get().to_owned();
-    Some(Observed { source, name: detail_type, order_id, event_id: metadata.event_id, detail, body })
+    let Metadata { event_id, causation_id: cause } = metadata;
+    Some(Observed { source, name: detail_type, order_id, event_id, cause, detail, body })
 }
