@@ -128,7 +128,17 @@ impl ProcessPayment {
             payment_method: charge.payment_method.clone(),
             metadata: BTreeMap::from([("orderId".to_owned(), order.order_id.clone())]),
         };
-        match self.gateway.create_intent(&new, &format!("{}:create", order.order_id)).await {
+        let key = format!("{}:create", order.order_id);
+        let created = match self.gateway.create_intent(&new, &key).await {
+            // A saved failure would come again for a day, longer than the order lives. Another intent does no harm: only
+            // the one that gets into the row is ever confirmed.
+            Err(StripeError::Unavailable { replayed: true, .. }) => {
+                let another = format!("{key}:{}", self.spine.ambient().new_id());
+                self.gateway.create_intent(&new, &another).await
+            }
+            created => created,
+        };
+        match created {
             Ok(intent) => Ok(Ok((charge, intent))),
             // Too small, too large, a currency not accepted, a payment method unknown: what the customer gave.
             Err(StripeError::Invalid { param: Some(param), .. })

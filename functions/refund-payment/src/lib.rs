@@ -94,7 +94,17 @@ impl RefundPayment {
         if payment.status != PaymentState::Charged && self.canceled(payment).await? {
             return Ok(0);
         }
-        match self.gateway.refund(payment.intent()?, &format!("{}:refund", payment.order_id)).await {
+        let (intent, key) = (payment.intent()?, format!("{}:refund", payment.order_id));
+        let refunded = match self.gateway.refund(intent, &key).await {
+            // A saved failure would come again for a day, and nobody knows whether the money went back. Asking under
+            // another key is safe: all of a charge is given back, and the gateway gives back no more than that.
+            Err(StripeError::Unavailable { replayed: true, .. }) => {
+                let another = format!("{key}:{}", self.spine.ambient().new_id());
+                self.gateway.refund(intent, &another).await
+            }
+            refunded => refunded,
+        };
+        match refunded {
             Ok(refund) if matches!(refund.status, RefundStatus::Failed | RefundStatus::Canceled) => {
                 Err(Failure::permanent(format!("the gateway could not give it back: {:?}", refund.status)))
             }

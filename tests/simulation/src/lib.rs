@@ -5,6 +5,7 @@
 #![allow(clippy::indexing_slicing, reason = "a simulation fails by panicking")]
 
 mod calls;
+pub mod campaign;
 mod client;
 pub mod clock;
 pub mod connector;

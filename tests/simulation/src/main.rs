@@ -1,21 +1,203 @@
-//! Runs simulations.
-use simulation::{Options, Simulator};
+//! `simulate`: random seeds, every kill point, every planted mistake, and what an order costs.
+//!
+//! Exit codes: 0 nothing broke · 1 something did, or a planted mistake went unnoticed · 2 wrong usage.
 
-fn main() {
-    let simulator = Simulator::of_workspace().unwrap();
-    let from: u64 = std::env::args().nth(1).and_then(|a| a.parse().ok()).unwrap_or(1);
-    let n: u64 = std::env::args().nth(2).and_then(|a| a.parse().ok()).unwrap_or(1);
-    let orders: usize = std::env::args().nth(3).and_then(|a| a.parse().ok()).unwrap_or(5);
-    let traced = std::env::args().nth(4).is_some();
-    let begun = std::time::Instant::now();
-    for seed in from..from + n {
-        let mut options = Options::new(seed, orders);
-        options.traced = traced;
-        let outcome = simulator.run(&options).unwrap();
-        if traced { println!("{}", outcome.trace); }
-        if !outcome.violations.is_empty() || n < 5 {
-            println!("seed {seed}: {} steps {} calls {:?} {:#?}", outcome.steps, outcome.aws_calls, outcome.faults, outcome.violations);
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+
+use clap::Parser;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::json;
+use simulation::campaign::{self, Caught, Report};
+use simulation::fault::Kind;
+use simulation::planted::Planted;
+use simulation::{KillPoint, Options, SetupError, Simulator, Story};
+
+/// Simulations of the whole system under a hostile scheduler.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask simulate", max_term_width = 110)]
+struct Cli {
+    /// How many runs
+    #[arg(long, default_value_t = 200)]
+    seeds: u64,
+    /// Orders per run
+    #[arg(long, default_value_t = 20)]
+    orders: usize,
+    /// Kinds of faults, separated by commas: all, none, or names
+    #[arg(long, default_value = "all")]
+    faults: String,
+    /// The first seed
+    #[arg(long, default_value_t = 1)]
+    from: u64,
+    /// Prints one JSON document
+    #[arg(long)]
+    json: bool,
+    /// Plants mistakes and shows which seed notices them; a name plants that one
+    #[arg(long, num_args = 0..=1, default_missing_value = "all")]
+    planted: Option<String>,
+    /// Kills the function before and after every single call of each story
+    #[arg(long)]
+    systematic: bool,
+    /// The most faults per run
+    #[arg(long)]
+    most_faults: Option<u32>,
+    /// What all orders are like
+    #[arg(long)]
+    story: Option<Story>,
+    /// Kills a function: before:N or after:N, the number of a call
+    #[arg(long)]
+    kill: Option<KillPoint>,
+    /// Prints the story of each run
+    #[arg(long)]
+    trace: bool,
+    /// Lists the kinds of faults and planted mistakes
+    #[arg(long)]
+    list: bool,
+}
+
+fn main() -> ExitCode {
+    match run(&Cli::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
         }
     }
-    println!("{:?}", begun.elapsed());
+}
+
+fn run(cli: &Cli) -> Result<bool, Box<dyn std::error::Error>> {
+    if cli.list {
+        list();
+        return Ok(true);
+    }
+    let simulator = Simulator::of_workspace()?;
+    let options = options(cli)?;
+    if cli.planted.as_deref() == Some("all") {
+        return Ok(planted(cli, &simulator, &options)?);
+    }
+    let bar = bar(cli.seeds, cli.systematic);
+    let told = |done: u64, orders: u64| {
+        bar.set_position(done);
+        let seconds = bar.elapsed().as_secs_f64().max(0.001);
+        bar.set_message(format!("{:.1} seeds/s, {:.0} orders/s", done as f64 / seconds, orders as f64 / seconds));
+    };
+    if cli.trace {
+        println!("{}", simulator.run(&Options { traced: true, ..options.clone() })?.trace);
+    }
+    let report = if cli.systematic {
+        let stories = options.story.map_or(Story::ALL.to_vec(), |story| vec![story]);
+        let small = Options { orders: cli.orders.min(2), ..options };
+        campaign::systematic(&simulator, &small, &stories, &told)?
+    } else {
+        campaign::random(&simulator, &options, cli.seeds, &told)?
+    };
+    bar.finish_and_clear();
+    if cli.json {
+        println!("{:#}", report.json());
+    } else {
+        print(&report);
+        print_cost(&simulator)?;
+    }
+    Ok(report.failures.is_empty())
+}
+
+fn options(cli: &Cli) -> Result<Options, String> {
+    let faults = match cli.faults.as_str() {
+        "all" => Kind::ALL.to_vec(),
+        "none" => Vec::new(),
+        names => names.split(',').map(|name| name.trim().parse()).collect::<Result<_, String>>()?,
+    };
+    let calm = faults.is_empty();
+    let planted = cli.planted.as_deref().filter(|name| *name != "all").map(str::parse).transpose()?;
+    Ok(Options {
+        faults,
+        most_faults: cli.most_faults.unwrap_or(if calm { 0 } else { u32::MAX }),
+        story: cli.story,
+        kill: cli.kill,
+        planted,
+        ..Options::new(cli.from, cli.orders)
+    })
+}
+
+fn list() {
+    println!("Faults:");
+    for kind in Kind::ALL {
+        println!("  {:<20} {}", kind.name(), kind.help());
+    }
+    println!("Planted mistakes:");
+    for planted in Planted::ALL {
+        println!("  {:<24} {}", planted.name(), planted.help());
+    }
+}
+
+fn bar(seeds: u64, systematic: bool) -> ProgressBar {
+    let target = match std::io::stderr().is_terminal() {
+        true => ProgressDrawTarget::stderr(),
+        false => ProgressDrawTarget::hidden(),
+    };
+    let template = if systematic { "{spinner} {pos} runs {msg}" } else { "{bar:40} {pos}/{len} {msg} {eta}" };
+    let bar = ProgressBar::with_draw_target(Some(seeds), target);
+    ProgressStyle::with_template(template).map(|style| bar.with_style(style)).unwrap_or_else(|_| ProgressBar::hidden())
+}
+
+fn planted(cli: &Cli, simulator: &Simulator, options: &Options) -> Result<bool, SetupError> {
+    let mut all = Vec::new();
+    let options = Options { orders: options.orders.min(8), ..options.clone() };
+    for planted in Planted::ALL {
+        let caught = campaign::planted(simulator, &options, *planted, cli.seeds.max(1_000))?;
+        if !cli.json {
+            print_caught(&caught);
+        }
+        all.push(caught);
+    }
+    if cli.json {
+        println!("{:#}", json!({ "planted": all.iter().map(Caught::json).collect::<Vec<_>>() }));
+    }
+    Ok(all.iter().all(|caught| caught.seed.is_some()))
+}
+
+fn print_caught(caught: &Caught) {
+    let name = caught.planted.name();
+    match (caught.seed, &caught.violation) {
+        (Some(seed), Some(violation)) => {
+            println!("✓ {name:<24} seed {seed}: {}: {}", violation.promise, violation.detail);
+        }
+        _ => println!("✗ {name:<24} nobody noticed: {}", caught.planted.help()),
+    }
+}
+
+fn print(report: &Report) {
+    for failure in &report.failures {
+        println!("{}\n", failure.trace);
+        for violation in &failure.violations {
+            println!("✗ {}: {}", violation.promise, violation.detail);
+        }
+        println!("  again: {}\n", failure.command());
+    }
+    println!(
+        "{} runs, {} orders, {} steps, {} AWS calls in {:.1} s: {:.0} orders/s",
+        report.seeds,
+        report.orders,
+        report.steps,
+        report.aws_calls,
+        report.seconds,
+        report.orders_per_second()
+    );
+    let faults: Vec<_> = report.faults.iter().map(|(kind, times)| format!("{times} {kind}")).collect();
+    println!("faults: {}", faults.join(" · "));
+    match report.failures.len() {
+        0 => println!("No promise was broken."),
+        failures => println!("{failures} runs broke a promise; each is shown above, shortened."),
+    }
+}
+
+fn print_cost(simulator: &Simulator) -> Result<(), SetupError> {
+    let cost = campaign::measure(simulator)?;
+    println!(
+        "A standard order of two products, nothing failing: {:.1} write units, {:.1} read units, {:.1} events, {:.1} SQS \
+         requests; ${:.2} per million orders for these (us-east-1, without Lambda).",
+        cost.write_units, cost.read_units, cost.events, cost.sqs_requests, cost.dollars_per_million
+    );
+    Ok(())
 }

@@ -83,9 +83,33 @@ impl Story {
         Self::NeedsAuthentication,
     ];
 
+    /// Its name on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Standard => "standard",
+            Self::OutOfStock => "out-of-stock",
+            Self::Declined => "declined",
+            Self::NotChargeable => "not-chargeable",
+            Self::Unserved => "unserved",
+            Self::NeedsAuthentication => "needs-authentication",
+        }
+    }
+
     /// Whether the order is confirmed if all goes well.
     #[must_use]
     pub fn ends_well(self) -> bool {
         self == Self::Standard
+    }
+}
+
+impl std::str::FromStr for Story {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|story| story.name() == text).ok_or_else(|| {
+            let names: Vec<_> = Self::ALL.iter().map(|story| story.name()).collect();
+            format!("there is no story {text}; there are {}", names.join(", "))
+        })
     }
 }

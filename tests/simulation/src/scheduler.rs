@@ -373,7 +373,9 @@ impl World {
         }
         let limit = redrive.map_or(u32::MAX, |(limit, _)| limit);
         let spared = messages.iter().any(|message| message.receives.saturating_add(4) > limit);
-        if self.strike(Kind::Redeliver) {
+        // A message shows again early now and then, not all the time: each time costs a receive.
+        let young = messages.iter().all(|message| message.receives < 5);
+        if young && self.strike(Kind::Redeliver) {
             let at = later(now, self.faults.rng(), Duration::from_secs(60));
             let again = self.faults.rng().usize(0..messages.len());
             if let (Some(message), Some(queue)) = (messages.get(again), self.queues.get_mut(&mapping.queue)) {

@@ -97,6 +97,22 @@ pub struct KillPoint {
     pub after: bool,
 }
 
+impl std::str::FromStr for KillPoint {
+    type Err = String;
+
+    /// `before:12` or `after:12`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text} is neither before:N nor after:N");
+        let (when, call) = text.split_once(':').ok_or_else(wrong)?;
+        let after = match when {
+            "before" => false,
+            "after" => true,
+            _ => return Err(wrong()),
+        };
+        Ok(Self { call: call.parse().map_err(|_| wrong())?, after })
+    }
+}
+
 /// Everything.
 pub(crate) struct World {
     pub(crate) options: Options,

@@ -1,0 +1,268 @@
+//! Many runs: random seeds, every kill point of a scenario, every planted mistake.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use crate::cost::Cost;
+use crate::fault::Kind;
+use crate::options::{Options, Story};
+use crate::planted::Planted;
+use crate::run::{Outcome, SetupError, Simulator};
+use crate::watch::Violation;
+use crate::world::KillPoint;
+
+/// A run that broke a promise, shortened.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// The options that show it.
+    pub options: Options,
+    /// What broke.
+    pub violations: Vec<Violation>,
+    /// The story.
+    pub trace: String,
+}
+
+impl Failure {
+    /// The command that shows it again.
+    #[must_use]
+    pub fn command(&self) -> String {
+        let Options { seed, orders, faults, most_faults, kill, story, .. } = &self.options;
+        let mut command = format!("cargo xtask simulate --from {seed} --seeds 1 --orders {orders}");
+        if faults.len() != Kind::ALL.len() {
+            let names: Vec<_> = faults.iter().map(|kind| kind.name()).collect();
+            let names = if names.is_empty() { "none".to_owned() } else { names.join(",") };
+            command.push_str(&format!(" --faults {names}"));
+        }
+        if *most_faults != u32::MAX {
+            command.push_str(&format!(" --most-faults {most_faults}"));
+        }
+        if let Some(story) = story {
+            command.push_str(&format!(" --story {}", story.name()));
+        }
+        if let Some(KillPoint { call, after }) = kill {
+            command.push_str(&format!(" --kill {}{call}", if *after { "after:" } else { "before:" }));
+        }
+        if let Some(planted) = self.options.planted {
+            command.push_str(&format!(" --planted {planted}"));
+        }
+        command
+    }
+}
+
+/// What many runs came to.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// How many runs.
+    pub seeds: u64,
+    /// How many orders in all.
+    pub orders: u64,
+    /// Decisions.
+    pub steps: u64,
+    /// AWS calls.
+    pub aws_calls: u64,
+    /// Faults that struck.
+    pub faults: BTreeMap<Kind, u64>,
+    /// What went wrong.
+    pub failures: Vec<Failure>,
+    /// Seconds it took.
+    pub seconds: f64,
+}
+
+impl Report {
+    fn add(&mut self, orders: usize, outcome: &Outcome) {
+        self.seeds += 1;
+        self.orders += u64::try_from(orders).unwrap_or(u64::MAX);
+        self.steps += outcome.steps;
+        self.aws_calls += outcome.aws_calls;
+        for (kind, times) in &outcome.faults {
+            *self.faults.entry(*kind).or_default() += times;
+        }
+    }
+
+    /// Orders per second.
+    #[must_use]
+    pub fn orders_per_second(&self) -> f64 {
+        if self.seconds > 0.0 { self.orders as f64 / self.seconds } else { 0.0 }
+    }
+
+    /// As one JSON document.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        let faults: serde_json::Map<_, _> =
+            self.faults.iter().map(|(kind, times)| (kind.name().to_owned(), json!(times))).collect();
+        let violations = self.failures.iter().flat_map(|failure| {
+            failure.violations.iter().map(|violation| {
+                json!({
+                    "promise": violation.promise, "detail": violation.detail,
+                    "seed": failure.options.seed, "command": failure.command(),
+                })
+            })
+        });
+        json!({
+            "seeds": self.seeds, "orders": self.orders, "steps": self.steps, "awsCalls": self.aws_calls,
+            "ordersPerSecond": (self.orders_per_second() * 10.0).round() / 10.0,
+            "faults": faults, "violations": violations.collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// Told after each run: how many are done, and how many orders.
+pub type Progress<'a> = &'a dyn Fn(u64, u64);
+
+/// How many failures end a campaign: one that fails everywhere is known well enough.
+const ENOUGH: usize = 3;
+
+/// Runs many seeds.
+///
+/// # Errors
+/// [`SetupError`].
+pub fn random(
+    simulator: &Simulator,
+    options: &Options,
+    seeds: u64,
+    progress: Progress<'_>,
+) -> Result<Report, SetupError> {
+    let (begun, mut report) = (Instant::now(), Report::default());
+    for seed in (options.seed..).take(usize::try_from(seeds).unwrap_or(usize::MAX)) {
+        let run = Options { seed, ..options.clone() };
+        let outcome = simulator.run(&run)?;
+        report.add(run.orders, &outcome);
+        if !outcome.violations.is_empty() {
+            report.failures.push(shorten(simulator, &run, &outcome)?);
+        }
+        progress(report.seeds, report.orders);
+        if report.failures.len() >= ENOUGH {
+            break;
+        }
+    }
+    report.seconds = begun.elapsed().as_secs_f64();
+    Ok(report)
+}
+
+/// Kills the function before, and after, every single call of a scenario in which all else goes well.
+///
+/// # Errors
+/// [`SetupError`].
+pub fn systematic(
+    simulator: &Simulator,
+    options: &Options,
+    stories: &[Story],
+    progress: Progress<'_>,
+) -> Result<Report, SetupError> {
+    let (begun, mut report) = (Instant::now(), Report::default());
+    for story in stories {
+        let calm = Options { parameters: options.parameters.clone(), ..Options::calm(options.seed, options.orders, *story) };
+        let whole = simulator.run(&calm)?;
+        report.add(calm.orders, &whole);
+        if !whole.violations.is_empty() {
+            report.failures.push(shorten(simulator, &calm, &whole)?);
+            continue;
+        }
+        for call in 0..whole.decided {
+            for after in [false, true] {
+                let run = Options { kill: Some(KillPoint { call, after }), ..calm.clone() };
+                let outcome = simulator.run(&run)?;
+                report.add(run.orders, &outcome);
+                let kind = if after { Kind::KillAfter } else { Kind::KillBefore };
+                *report.faults.entry(kind).or_default() += 1;
+                if !outcome.violations.is_empty() && report.failures.len() < ENOUGH {
+                    report.failures.push(shorten(simulator, &run, &outcome)?);
+                }
+                progress(report.seeds, report.orders);
+            }
+        }
+    }
+    report.seconds = begun.elapsed().as_secs_f64();
+    Ok(report)
+}
+
+/// A mistake, and the first seed that noticed it.
+#[derive(Clone, Debug)]
+pub struct Caught {
+    /// The mistake.
+    pub planted: Planted,
+    /// The seed, if there was one.
+    pub seed: Option<u64>,
+    /// What it noticed.
+    pub violation: Option<Violation>,
+}
+
+impl Caught {
+    /// As one JSON object.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        json!({ "name": self.planted.name(), "caught": self.seed.is_some(), "seed": self.seed })
+    }
+}
+
+/// Looks for the first seed that notices a mistake.
+///
+/// # Errors
+/// [`SetupError`].
+pub fn planted(
+    simulator: &Simulator,
+    options: &Options,
+    planted: Planted,
+    most: u64,
+) -> Result<Caught, SetupError> {
+    for seed in (options.seed..).take(usize::try_from(most).unwrap_or(usize::MAX)) {
+        let run = Options { seed, planted: Some(planted), ..options.clone() };
+        if let Some(violation) = simulator.run(&run)?.violations.into_iter().next() {
+            return Ok(Caught { planted, seed: Some(seed), violation: Some(violation) });
+        }
+    }
+    Ok(Caught { planted, seed: None, violation: None })
+}
+
+/// Measures what a standard order of two products consumes where all goes well.
+///
+/// # Errors
+/// [`SetupError`].
+pub fn measure(simulator: &Simulator) -> Result<Cost, SetupError> {
+    let orders = 10;
+    let calm = Options { metered: true, ..Options::calm(1, orders, Story::Standard) };
+    Ok(simulator.run(&calm)?.meter.per_order(orders))
+}
+
+/// The smallest run that still fails, among those with fewer orders and fewer faults, with its story.
+fn shorten(simulator: &Simulator, options: &Options, outcome: &Outcome) -> Result<Failure, SetupError> {
+    let mut best = options.clone();
+    let fails = |candidate: &Options| -> Result<bool, SetupError> {
+        Ok(!simulator.run(candidate)?.violations.is_empty())
+    };
+    for orders in (1..best.orders).filter(|orders| *orders < 8 || orders % 4 == 0) {
+        let candidate = Options { orders, ..best.clone() };
+        if fails(&candidate)? {
+            best = candidate;
+            break;
+        }
+    }
+    let struck = simulator.run(&best)?.faults;
+    best.faults.retain(|kind| struck.contains_key(kind));
+    for kind in best.faults.clone() {
+        let fewer = best.faults.iter().copied().filter(|other| *other != kind).collect();
+        let candidate = Options { faults: fewer, ..best.clone() };
+        if fails(&candidate)? {
+            best = candidate;
+        }
+    }
+    // The fewest faults, by halving: a run is not monotonous in them, so this is a good one and not the best.
+    let total: u64 = simulator.run(&best)?.faults.values().sum();
+    let (mut low, mut high) = (0, u32::try_from(total).unwrap_or(u32::MAX));
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let candidate = Options { most_faults: middle.max(1), ..best.clone() };
+        if fails(&candidate)? { high = middle } else { low = middle + 1 }
+    }
+    let candidate = Options { most_faults: high.max(1), ..best.clone() };
+    if options.most_faults > 0 && fails(&candidate)? {
+        best = candidate;
+    }
+    let story = simulator.run(&Options { traced: true, ..best.clone() })?;
+    // What was seen first counts, should the shortened run be lost to a mistake of this function.
+    let violations =
+        if story.violations.is_empty() { outcome.violations.clone() } else { story.violations };
+    Ok(Failure { options: best, violations, trace: story.trace })
+}
