@@ -1,4 +1,4 @@
-//! Every command of the README is run by this suite or by CI, or can only be run on AWS and says so here.
+//! Every command of the README is run by this suite or by CI, or stands in a block that is marked as being for AWS.
 
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
@@ -12,9 +12,7 @@ enum Cover {
     Ci,
     /// Here, to its end.
     Run,
-    /// Needs an AWS account.
-    Aws,
-    /// Changes the checkout or the machine: its parts are tested elsewhere.
+    /// Prepares the shell or the checkout.
     Setup,
 }
 
@@ -38,20 +36,17 @@ const COMMANDS: &[(&str, Cover)] = &[
     ("sam validate", Cover::Ci),
     ("cargo xtask --help", Cover::Run),
     ("cargo xtask help", Cover::Run),
-    ("sam build", Cover::Aws),
-    ("sam deploy", Cover::Aws),
-    ("sam delete", Cover::Aws),
-    ("aws ", Cover::Aws),
     ("git clone", Cover::Setup),
     ("cd ", Cover::Setup),
-    ("export ", Cover::Setup),
+    ("export PATH=", Cover::Setup),
 ];
 
 fn readme() -> String {
     std::fs::read_to_string(system_tests::workspace().join("README.md")).unwrap()
 }
 
-/// The commands of its shell blocks, continued lines joined, comments and a session's output left out.
+/// The commands of its shell blocks, continued lines joined, comments and a session's output left out. Those of blocks marked
+/// `sh aws` need an account.
 fn commands(markdown: &str) -> Vec<String> {
     let mut commands = Vec::new();
     let mut block: Option<&str> = None;
@@ -84,13 +79,9 @@ fn commands(markdown: &str) -> Vec<String> {
 }
 
 fn cover(command: &str) -> Option<Cover> {
-    // Variables set for one command come before it.
-    let program = command.trim_start_matches(|letter: char| letter == '(' || letter == ' ');
-    let start = program
-        .split_whitespace()
-        .find(|word| !word.contains('=') || word.starts_with('-'))
-        .and_then(|word| program.find(word))?;
-    let text = format!("{} ", &program[start..]);
+    // A variable that takes what a command prints.
+    let inner = command.split_once("=\"$(").filter(|_| command.starts_with("export "));
+    let text = format!("{} ", inner.map_or(command, |(_, inner)| inner));
     let fitting = COMMANDS.iter().filter(|(beginning, _)| text.starts_with(beginning));
     fitting.max_by_key(|(beginning, _)| beginning.len()).map(|(_, cover)| *cover)
 }
@@ -157,8 +148,10 @@ fn xtask(arguments: &[&str]) -> String {
 
 #[test]
 fn commands_are_read_from_shell_blocks_only() {
-    let text = "a\n```sh\n# no\none --x \\\n  two # why\nA=1 b && c\n```\n```json\n{}\n```\n```console\n$ three\nsaid\n```";
-    assert_eq!(commands(text), ["one --x two", "A=1 b", "c", "three"]);
-    assert_eq!(cover("A=1 sam deploy --guided"), Some(Cover::Aws));
-    assert_eq!(cover("rm -rf x"), None);
+    let text = "a\n```sh\n# no\none --x \\\n  two # why\na=1 b && c\n```\n```json\n{}\n```\n```console\n$ three\nsaid\n```";
+    assert_eq!(commands(text), ["one --x two", "a=1 b", "c", "three"]);
+    assert_eq!(commands("```sh aws\nsam delete\n```"), [""; 0]);
+    assert_eq!(cover("cd x"), Some(Cover::Setup));
+    assert!(matches!(cover("export A=\"$(cargo xtask up --json | b)\""), Some(Cover::Tested(_))));
+    assert_eq!(cover("sam deploy"), None);
 }
