@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use crate::event::Emission;
 use crate::row::Row;
-use crate::write::{ConditionalWrite, Write};
+use crate::write::{Action, Condition, ConditionalWrite, Write};
 
 /// The most actions one transaction may hold.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html#limits-api>
@@ -76,6 +76,16 @@ impl<G: Row, R> Transition<G, R> {
     pub fn emit(mut self, emission: Emission) -> Self {
         self.emissions.push(emission);
         self
+    }
+
+    /// Its writes in the order of the outcome's reasons, the guard first: physical table, action, and condition where
+    /// there is one. For whoever executes them elsewhere than in DynamoDB; the outbox rows are not among them.
+    pub fn parts(&self) -> impl Iterator<Item = (&str, &Action, Option<&Condition>)> {
+        let guard = (self.guard.write.table.as_str(), &self.guard.write.action, Some(&self.guard.condition));
+        let required = self.requirements.iter().map(|(write, _)| write);
+        let rest = required.chain(&self.writes);
+        let rest = rest.map(|write| (write.table.as_str(), &write.action, write.condition.as_ref()));
+        std::iter::once(guard).chain(rest)
     }
 }
 

@@ -4,6 +4,7 @@ mod cloud;
 pub mod decider;
 pub mod dynamodb;
 mod history;
+pub mod interpret;
 mod messages;
 pub mod template;
 pub mod wire;

@@ -1,0 +1,131 @@
+//! The whole graph of states: every state once, and from which it can be left.
+//!
+//! The checker of `stateright` answers what holds in every state. Whether a good end *stays reachable from every state*
+//! (AG EF of temporal logic) is a question about the graph, answered here by walking it backwards.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use stateright::{Expectation, Model as _};
+
+use crate::saga::{Act, Saga, State};
+
+/// What the exploration found.
+pub struct Explored {
+    /// How many states there are.
+    pub states: usize,
+    /// How many steps lead from one to another.
+    pub steps: usize,
+    /// The longest of the shortest ways to a state.
+    pub depth: usize,
+    /// The first violation, with the shortest way to it.
+    pub violation: Option<Violation>,
+}
+
+/// What went wrong, and how it came to it.
+pub struct Violation {
+    /// The promise that was broken.
+    pub promise: &'static str,
+    /// What happened, in order.
+    pub story: Vec<String>,
+}
+
+/// The promise that is about the graph.
+pub const STAYS_REACHABLE: &str = "from every state a settled end stays reachable";
+
+/// Explores all of it, or until a state breaks a promise.
+#[must_use]
+pub fn explore(saga: &Saga) -> Explored {
+    let promises = saga.properties();
+    let promises: Vec<_> =
+        promises.iter().filter(|promise| promise.expectation == Expectation::Always).collect();
+    let mut known: HashMap<State, u32> = HashMap::new();
+    let mut states: Vec<(State, u32, u16)> = Vec::new();
+    let mut edges: Vec<(u32, u32)> = Vec::new();
+    let number = |index: usize| u32::try_from(index).unwrap_or(u32::MAX);
+    for state in saga.init_states() {
+        known.insert(state, number(states.len()));
+        states.push((state, u32::MAX, 0));
+    }
+    let mut acts = Vec::new();
+    let mut at = 0;
+    while let Some((state, _, depth)) = states.get(at).copied() {
+        if let Some(broken) = promises.iter().find(|promise| !(promise.condition)(saga, &state)) {
+            let story = tell(saga, &states, at);
+            let violation = Some(Violation { promise: broken.name, story });
+            return Explored { states: states.len(), steps: edges.len(), depth: depth.into(), violation };
+        }
+        saga.actions(&state, &mut acts);
+        let from = edges.len();
+        for act in acts.drain(..) {
+            let Some(next) = saga.next_state(&state, act) else { continue };
+            let to = match known.entry(next) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(free) => {
+                    let index = number(states.len());
+                    free.insert(index);
+                    states.push((next, number(at), depth.saturating_add(1)));
+                    index
+                }
+            };
+            if !edges.get(from..).is_some_and(|edges| edges.contains(&(to, number(at)))) {
+                edges.push((to, number(at)));
+            }
+        }
+        at += 1;
+    }
+    drop(known);
+    let steps = edges.len();
+    let depth = states.last().map_or(0, |(_, _, depth)| usize::from(*depth));
+    let stuck = stuck(saga, &states, edges);
+    let violation = stuck.map(|at| Violation { promise: STAYS_REACHABLE, story: tell(saga, &states, at) });
+    Explored { states: states.len(), steps, depth, violation }
+}
+
+/// The first state from which no settled end can be reached, if there is one.
+fn stuck(saga: &Saga, states: &[(State, u32, u16)], mut edges: Vec<(u32, u32)>) -> Option<usize> {
+    edges.sort_unstable();
+    let mut reaching: Vec<bool> = states.iter().map(|(state, ..)| saga.settled(state)).collect();
+    let mut stack: Vec<u32> =
+        (0_u32..).zip(&reaching).filter(|(_, settled)| **settled).map(|(index, _)| index).collect();
+    while let Some(to) = stack.pop() {
+        let first = edges.partition_point(|(target, _)| *target < to);
+        let before = edges.get(first..).unwrap_or_default().iter().take_while(|(target, _)| *target == to);
+        for (_, from) in before {
+            if let Some(reached) = reaching.get_mut(*from as usize).filter(|reached| !**reached) {
+                *reached = true;
+                stack.push(*from);
+            }
+        }
+    }
+    reaching.iter().position(|reaching| !reaching)
+}
+
+fn tell(saga: &Saga, states: &[(State, u32, u16)], at: usize) -> Vec<String> {
+    let mut path = Vec::new();
+    let mut at = at;
+    while let Some((state, from, _)) = states.get(at) {
+        path.push(*state);
+        at = *from as usize;
+    }
+    path.reverse();
+    path.windows(2)
+        .filter_map(|pair| {
+            let [before, after] = pair else { return None };
+            let mut acts = Vec::new();
+            saga.actions(before, &mut acts);
+            let act = acts.into_iter().find(|act| saga.next_state(before, *act) == Some(*after))?;
+            Some(line(saga, before, after, act))
+        })
+        .collect()
+}
+
+fn line(saga: &Saga, before: &State, after: &State, act: Act) -> String {
+    let mut changes = saga.rows.difference(&before.rows, &after.rows);
+    for (index, (old, new)) in before.gateway.intents.iter().zip(&after.gateway.intents).enumerate() {
+        if old != new {
+            changes.push(format!("gateway: pi_{index} {new:?}"));
+        }
+    }
+    if changes.is_empty() { act.to_string() } else { format!("{act} → {}", changes.join("; ")) }
+}
