@@ -11,6 +11,7 @@ use shop::events::schema::{Published, published};
 
 use crate::Finding;
 use crate::files::{Checkout, FileError};
+use crate::openapi::{openapi, routes};
 use crate::registry::Committed;
 use crate::sample::sample;
 use crate::schema::{differences, fields};
@@ -42,6 +43,8 @@ pub fn check(checkout: &Checkout) -> Result<Vec<Finding>, CheckError> {
     found.extend(published.iter().flat_map(undescribed));
     found.extend(usage(&published, &committed, &template, checkout.root()));
     found.extend(checkout.unregistered()?);
+    found.extend(checkout.misdescribed()?);
+    found.extend(routes(&openapi(), &template));
     Ok(found)
 }
 

@@ -8,10 +8,12 @@ use sha2::{Digest, Sha256};
 use shop::events::schema::Published;
 
 use crate::Finding;
+use crate::openapi::openapi;
 use crate::registry::{Committed, NoPlace, with_schemas};
 
 /// Where schemas are committed, in the checkout.
 const SCHEMAS: &str = "crates/shop/schemas";
+const OPENAPI: &str = "crates/shop/openapi.json";
 const LOCK: &str = "published.lock";
 const LOCK_HEADER: &str =
     "# SHA-256 of every published schema. A line, once here, never changes: publish a new version instead.\n";
@@ -174,6 +176,8 @@ impl Checkout {
         let template = self.read(&self.template_path())?;
         let schemas: Vec<_> = self.committed()?.into_values().collect();
         self.write_if_changed(&self.template_path(), &with_schemas(&template, &schemas)?, &mut written)?;
+        let described = format!("{:#}\n", openapi());
+        self.write_if_changed(&self.root.join(OPENAPI), &described, &mut written)?;
         Ok(written)
     }
 
@@ -184,6 +188,17 @@ impl Checkout {
             written.push(name.display().to_string());
         }
         Ok(())
+    }
+
+    /// Whether the committed description of the API is that of the types.
+    ///
+    /// # Errors
+    /// [`FileError`] where it cannot be read.
+    pub fn misdescribed(&self) -> Result<Vec<Finding>, FileError> {
+        let path = self.root.join(OPENAPI);
+        let current = path.is_file() && self.read(&path)? == format!("{:#}\n", openapi());
+        let reason = "is not what the types say; run `cargo xtask contracts`";
+        Ok((!current).then(|| Finding::new(OPENAPI, "", reason)).into_iter().collect())
     }
 
     /// Whether the template registers the committed schemas.

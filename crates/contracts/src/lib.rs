@@ -11,6 +11,7 @@ pub mod check;
 pub mod damage;
 pub mod draft4;
 pub mod files;
+pub mod openapi;
 pub mod registry;
 pub mod sample;
 mod schema;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 use contracts::check::{CheckError, check, evolution};
 use contracts::files::Checkout;
+use contracts::openapi::openapi;
 use shop::events::schema::published;
 
 /// Publishes the schemas of new events and versions.
@@ -21,6 +22,8 @@ struct Arguments {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Document {
+    /// The HTTP API, as OpenAPI 3.1
+    Openapi,
     /// All schemas, by path
     Schemas,
 }
@@ -38,6 +41,10 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<ExitCode, CheckError> {
     let checkout = Checkout::of_this_program();
     match arguments.print {
+        Some(Document::Openapi) => {
+            println!("{:#}", openapi());
+            return Ok(ExitCode::SUCCESS);
+        }
         Some(Document::Schemas) => {
             let all = published().into_iter().map(|contract| (contract.path(), contract.schema));
             println!("{:#}", serde_json::Value::Object(all.collect()));

@@ -14,6 +14,7 @@ use thiserror::Error;
 
 /// A field and what is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FieldError {
     /// Where: a path such as `items[0].quantity`, or a header's name.
     pub field: String,

@@ -15,6 +15,7 @@ pub use request::{ANONYMOUS, IDEMPOTENCY_KEY, caller, idempotency_key, json_body
 /// A problem document: what went wrong, for programs and for people.
 /// <https://www.rfc-editor.org/rfc/rfc9457>
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Problem {
     /// Identifies the kind of problem.
     #[serde(rename = "type")]
@@ -26,6 +27,7 @@ pub struct Problem {
     /// This occurrence, in words, and what to do next.
     pub detail: String,
     /// The fields that are wrong, all of them.
+    #[cfg_attr(feature = "schema", schemars(default))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
 }

@@ -5,6 +5,8 @@ mod decider;
 mod ending;
 mod head;
 mod request;
+#[cfg(feature = "schema")]
+pub mod schema;
 mod view;
 
 pub use command::{MAX_BODY_BYTES, PlaceOrder, order_id};

@@ -15,10 +15,18 @@ use crate::money::Money;
 use crate::stock::MAX_PRODUCTS;
 
 /// How many pieces a line may order.
-const QUANTITY: RangeInclusive<u32> = 1..=10_000;
+pub(super) const QUANTITY: RangeInclusive<u32> = 1..=10_000;
 
 /// The highest price of one piece, in the currency's major unit.
-const MAX_PRICE: Decimal = Decimal::from_parts(1_000_000, 0, 0, false, 0);
+pub(super) const MAX_PRICE: Decimal = Decimal::from_parts(1_000_000, 0, 0, false, 0);
+
+/// How identifiers look, for those who are to send them.
+#[cfg(feature = "schema")]
+pub(super) const IDENTIFIER: &str = "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$";
+
+/// How names of payment methods look, for those who are to send them.
+#[cfg(feature = "schema")]
+pub(super) const PAYMENT_METHOD: &str = "^pm_[A-Za-z0-9_]{1,250}$";
 
 impl PlaceOrder {
     /// Reads a request to place an order, however it is written, and checks all of it.

@@ -1,4 +1,5 @@
 use eda::Failure;
+use eda::event::wire::DateTime;
 use eda::event_store::StoredEvent;
 use eda::row::{Key, Row, Table};
 use eda::write::{Condition, ConditionalWrite};
@@ -11,6 +12,7 @@ use crate::money::Money;
 
 /// An order as its customer sees it: the fold of its events. It holds neither address nor payment method.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct OrderView {
     /// The order.
@@ -26,8 +28,10 @@ pub struct OrderView {
     /// ISO 4217 code.
     pub currency: String,
     /// When it was placed.
+    #[serde(with = "DateTime")]
     pub placed_at: Timestamp,
     /// When it last changed.
+    #[serde(with = "DateTime")]
     pub updated_at: Timestamp,
     /// Why it was cancelled, as a code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
