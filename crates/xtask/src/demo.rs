@@ -7,6 +7,7 @@ use localcloud::{LocalCloud, Progress, Workspace};
 
 use crate::error::Error;
 use crate::local;
+use crate::output::print;
 
 pub(crate) async fn run(orders: u64, seed: u64, json: bool, keep: bool) -> Result<ExitCode, Error> {
     let workspace = Workspace::find()?;
@@ -15,9 +16,9 @@ pub(crate) async fn run(orders: u64, seed: u64, json: bool, keep: bool) -> Resul
     let report = demo::run(&cloud, &Options { orders, seed }, &progress).await?;
     let logs = cloud.folder().to_owned();
     if json {
-        println!("{}", serde_json::to_string_pretty(&report).map_err(Error::Json)?);
+        print(serde_json::to_string_pretty(&report).map_err(Error::Json)?)?;
     } else {
-        print!("\n{report}");
+        print(format_args!("\n{report}"))?;
     }
     if keep {
         let running = cloud.detach().await?;

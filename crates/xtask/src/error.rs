@@ -27,6 +27,9 @@ pub(crate) enum Error {
     #[error("cannot run cargo: {0}")]
     Cargo(io::Error),
 
+    #[error("cannot write to standard output: {0}")]
+    Print(io::Error),
+
     #[error("cannot serve: {0}")]
     Serve(io::Error),
 

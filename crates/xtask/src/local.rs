@@ -10,6 +10,7 @@ use localcloud::{
 use serde_json::json;
 
 use crate::error::Error;
+use crate::output::print;
 
 /// How local clouds are set up from the command line: the gateway is a process of its own, which may outlive us.
 pub(crate) fn options() -> Options {
@@ -35,9 +36,9 @@ pub(crate) async fn up(json: bool) -> Result<ExitCode, Error> {
             "outputs": running.outputs,
             "sampleOrder": sample_order(),
         });
-        println!("{document:#}");
+        print(format_args!("{document:#}"))?;
     } else {
-        print!("{}", described(&running));
+        print(described(&running))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -55,7 +56,7 @@ fn described(running: &Running) -> String {
          Place an order:\n\
          \x20 curl -i '{api_url}/orders' -H 'Idempotency-Key: my-first-order' -H 'Content-Type: application/json' \\\n\
          \x20   -d '{}'\n\n\
-         Stop it with `cargo xtask down`.\n",
+         Stop it with `cargo xtask down`.",
         env_file.display(),
         folder.display(),
         sample_order(),
@@ -64,9 +65,9 @@ fn described(running: &Running) -> String {
 
 pub(crate) async fn down() -> Result<ExitCode, Error> {
     match Running::stop_all(&Workspace::find()?).await? {
-        0 => println!("No local cloud was running."),
-        1 => println!("Stopped the local cloud."),
-        several => println!("Stopped {several} local clouds."),
+        0 => print("No local cloud was running.")?,
+        1 => print("Stopped the local cloud.")?,
+        several => print(format_args!("Stopped {several} local clouds."))?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -75,7 +76,7 @@ pub(crate) async fn deploy() -> Result<ExitCode, Error> {
     let workspace = Workspace::find()?;
     let running = Running::find(&workspace).await?.ok_or(localcloud::Error::NotRunning)?;
     let running = running.deploy(&workspace, &Progress::stderr()).await?;
-    println!("Deployed {} to {}.", running.stack, running.endpoint);
+    print(format_args!("Deployed {} to {}.", running.stack, running.endpoint))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -85,7 +86,7 @@ pub(crate) async fn invoke(function: &str, sample: Option<&str>) -> Result<ExitC
     let payload = std::fs::read(&event).map_err(|source| Error::Read { path: event, source })?;
     let running = Running::find(&workspace).await?.ok_or(localcloud::Error::NotRunning)?;
     let answer = running.describe().await?.invoke(function, &payload).await?;
-    println!("{:#}", answer.payload);
+    print(format_args!("{:#}", answer.payload))?;
     if let Some(kind) = answer.error {
         eprintln!(
             "error: {function} failed ({kind}); its log is in {}",

@@ -7,6 +7,7 @@ mod contracts;
 mod demo;
 mod error;
 mod local;
+mod output;
 mod test;
 
 use std::process::ExitCode;
