@@ -16,6 +16,13 @@ use crate::world::{Call, Waiting, World};
 impl World {
     /// Takes a request that was just sent.
     pub(crate) fn park(&mut self, sent: Sent) {
+        if self.options.planted == Some(Planted::DeletesFirst)
+            && let Request::Aws(_, body) = &sent.request
+            && sent.name == "events:PutEvents"
+        {
+            let entries = body.get("Entries").and_then(Value::as_array).cloned().unwrap_or_default();
+            self.delete_rows_of(&entries);
+        }
         let id = self.next_id();
         self.calls.insert(id, Call { sent, not_before: Instant::now(), slow: false });
     }
@@ -83,7 +90,10 @@ impl World {
                 let (status, answer) = self.serve(function, &name, &operation, body, sent.invocation);
                 let summary = self.trace.is_on().then(|| summary(status, &answer));
                 self.say(|| {
-                    format!("    {name}{}", summary.map(|summary| format!(" → {summary}")).unwrap_or_default())
+                    format!(
+                        "    {name}{}",
+                        summary.map(|summary| format!(" → {summary}")).unwrap_or_default()
+                    )
                 });
                 Some((sent, status, answer, false))
             }
@@ -150,9 +160,7 @@ impl World {
                 Kind::GatewayError => Do::ServerError,
                 Kind::GatewayErrorAfter => Do::ServerErrorAfterEffect,
                 Kind::GatewayLostReply => Do::LostResponse { bad_gateway: rng.bool() },
-                Kind::GatewayTimeout => {
-                    Do::Timeout { delay_ms: rng.u64(1_000..=120_000), late: rng.bool() }
-                }
+                Kind::GatewayTimeout => Do::Timeout { delay_ms: rng.u64(1_000..=120_000), late: rng.bool() },
                 _ => Do::Unavailable { status: [503, 429][rng.usize(0..2)] },
             };
             let fault = Fault { on: On::default(), times: Some(1), what };
@@ -219,7 +227,7 @@ impl World {
         };
         let (status, answer) = match name.split_once(':').map(|(service, _)| service) {
             Some("dynamodb") => self.dynamodb(operation, body, invocation),
-            Some("events") => self.put_events(&caller, &body, invocation),
+            Some("events") => self.put_events(&body, invocation),
             Some("sqs") => {
                 let queue = body.get("QueueUrl").and_then(Value::as_str).unwrap_or_default();
                 let message = body.get("MessageBody").and_then(Value::as_str).unwrap_or_default();
@@ -364,11 +372,8 @@ impl World {
     }
 
     /// <https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html>
-    fn put_events(&mut self, caller: &str, body: &Value, invocation: u64) -> (u16, String) {
+    fn put_events(&mut self, body: &Value, invocation: u64) -> (u16, String) {
         let entries = body.get("Entries").and_then(Value::as_array).cloned().unwrap_or_default();
-        if self.options.planted == Some(Planted::DeletesFirst) && caller == "relay-outbox" {
-            self.delete_rows_of(&entries);
-        }
         let partial = self.strikes(Kind::PartialPut, invocation);
         let mut failed = 0;
         let mut results = Vec::with_capacity(entries.len());
@@ -386,7 +391,7 @@ impl World {
         (200, json!({ "FailedEntryCount": failed, "Entries": results }).to_string())
     }
 
-    /// The mistake of a relay that deletes before it publishes.
+    /// The mistake of a publisher that deletes rows before it puts their events.
     fn delete_rows_of(&mut self, entries: &[Value]) {
         for entry in entries {
             let detail: Value =
@@ -414,7 +419,6 @@ fn summary(status: u16, body: &str) -> String {
     let kind = kind_of(body);
     let body: Value = serde_json::from_str(body).unwrap_or_default();
     let reasons = body.get("CancellationReasons").and_then(Value::as_array).into_iter().flatten();
-    let codes: Vec<_> =
-        reasons.filter_map(|reason| reason.get("Code").and_then(Value::as_str)).collect();
+    let codes: Vec<_> = reasons.filter_map(|reason| reason.get("Code").and_then(Value::as_str)).collect();
     if codes.is_empty() { kind } else { format!("{kind} [{}]", codes.join(", ")) }
 }

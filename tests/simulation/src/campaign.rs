@@ -153,7 +153,10 @@ pub fn systematic(
 ) -> Result<Report, SetupError> {
     let (begun, mut report) = (Instant::now(), Report::default());
     for story in stories {
-        let calm = Options { parameters: options.parameters.clone(), ..Options::calm(options.seed, options.orders, *story) };
+        let calm = Options {
+            parameters: options.parameters.clone(),
+            ..Options::calm(options.seed, options.orders, *story)
+        };
         let whole = simulator.run(&calm)?;
         report.add(calm.orders, &whole);
         if !whole.violations.is_empty() {
@@ -262,7 +265,6 @@ fn shorten(simulator: &Simulator, options: &Options, outcome: &Outcome) -> Resul
     }
     let story = simulator.run(&Options { traced: true, ..best.clone() })?;
     // What was seen first counts, should the shortened run be lost to a mistake of this function.
-    let violations =
-        if story.violations.is_empty() { outcome.violations.clone() } else { story.violations };
+    let violations = if story.violations.is_empty() { outcome.violations.clone() } else { story.violations };
     Ok(Failure { options: best, violations, trace: story.trace })
 }

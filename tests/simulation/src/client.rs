@@ -23,6 +23,8 @@ pub(crate) struct Order {
     /// As the API answered it first.
     pub(crate) id: Option<String>,
     pub(crate) asking: bool,
+    /// It was told how the order ended.
+    pub(crate) told: bool,
     /// When the client asks next; never again, if nothing is said.
     pub(crate) next: Option<Instant>,
 }
@@ -57,6 +59,7 @@ impl Clients {
                 request: request(story, rng, stock),
                 id: None,
                 asking: false,
+                told: false,
                 next: Some(now + Duration::from_millis(rng.u64(0..=20_000))),
             }
         });

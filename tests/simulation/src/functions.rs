@@ -9,9 +9,7 @@ use aws_lambda_events::dynamodb::Event as StreamEvent;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use aws_lambda_events::streams::DynamoDbEventResponse;
 use eda::aws::Aws;
-use eda::batch::{
-    Consumer, Deadline, Parking, ParkingConfig, QueueWorker, StreamConsumer, StreamWorker,
-};
+use eda::batch::{Consumer, Deadline, Parking, ParkingConfig, QueueWorker, StreamConsumer, StreamWorker};
 use eda::serve::{Function, HttpHandler, Task};
 use envconfig::Envconfig;
 

@@ -4,6 +4,7 @@
 //! documents it, and everything that may go wrong there. What is deployed is read from `template.yaml`.
 #![allow(clippy::indexing_slicing, reason = "a simulation fails by panicking")]
 
+mod acknowledged;
 mod calls;
 pub mod campaign;
 mod client;

@@ -17,9 +17,9 @@ use simulation::{KillPoint, Options, SetupError, Simulator, Story};
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask simulate", max_term_width = 110)]
 struct Cli {
-    /// How many runs
-    #[arg(long, default_value_t = 200)]
-    seeds: u64,
+    /// How many runs; per planted mistake, the most [default: 200, 1000 per planted mistake]
+    #[arg(long)]
+    seeds: Option<u64>,
     /// Orders per run
     #[arg(long, default_value_t = 20)]
     orders: usize,
@@ -76,11 +76,16 @@ fn run(cli: &Cli) -> Result<bool, Box<dyn std::error::Error>> {
     if cli.planted.as_deref() == Some("all") {
         return Ok(planted(cli, &simulator, &options)?);
     }
-    let bar = bar(cli.seeds, cli.systematic);
+    let seeds = cli.seeds.unwrap_or(200);
+    let bar = bar(seeds, cli.systematic);
     let told = |done: u64, orders: u64| {
         bar.set_position(done);
         let seconds = bar.elapsed().as_secs_f64().max(0.001);
-        bar.set_message(format!("{:.1} seeds/s, {:.0} orders/s", done as f64 / seconds, orders as f64 / seconds));
+        bar.set_message(format!(
+            "{:.1} seeds/s, {:.0} orders/s",
+            done as f64 / seconds,
+            orders as f64 / seconds
+        ));
     };
     if cli.trace {
         println!("{}", simulator.run(&Options { traced: true, ..options.clone() })?.trace);
@@ -90,7 +95,7 @@ fn run(cli: &Cli) -> Result<bool, Box<dyn std::error::Error>> {
         let small = Options { orders: cli.orders.min(2), ..options };
         campaign::systematic(&simulator, &small, &stories, &told)?
     } else {
-        campaign::random(&simulator, &options, cli.seeds, &told)?
+        campaign::random(&simulator, &options, seeds, &told)?
     };
     bar.finish_and_clear();
     if cli.json {
@@ -138,14 +143,16 @@ fn bar(seeds: u64, systematic: bool) -> ProgressBar {
     };
     let template = if systematic { "{spinner} {pos} runs {msg}" } else { "{bar:40} {pos}/{len} {msg} {eta}" };
     let bar = ProgressBar::with_draw_target(Some(seeds), target);
-    ProgressStyle::with_template(template).map(|style| bar.with_style(style)).unwrap_or_else(|_| ProgressBar::hidden())
+    ProgressStyle::with_template(template)
+        .map(|style| bar.with_style(style))
+        .unwrap_or_else(|_| ProgressBar::hidden())
 }
 
 fn planted(cli: &Cli, simulator: &Simulator, options: &Options) -> Result<bool, SetupError> {
     let mut all = Vec::new();
     let options = Options { orders: options.orders.min(8), ..options.clone() };
     for planted in Planted::ALL {
-        let caught = campaign::planted(simulator, &options, *planted, cli.seeds.max(1_000))?;
+        let caught = campaign::planted(simulator, &options, *planted, cli.seeds.unwrap_or(1_000))?;
         if !cli.json {
             print_caught(&caught);
         }

@@ -49,7 +49,9 @@ fn fits_scalar(choice: &Value, value: &Value) -> bool {
             let Some(number) = value.as_f64() else { return false };
             let terms = operand.as_array().map(Vec::as_slice).unwrap_or_default();
             terms.chunks(2).all(|term| match term {
-                [comparison, bound] => compare(comparison.as_str().unwrap_or_default(), number, bound.as_f64()),
+                [comparison, bound] => {
+                    compare(comparison.as_str().unwrap_or_default(), number, bound.as_f64())
+                }
                 _ => false,
             })
         }

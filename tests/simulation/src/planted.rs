@@ -36,7 +36,7 @@ macro_rules! planted {
 planted! {
     Unguarded "unguarded-transition" "Stock is reserved in a transition without its guard";
     IgnoresFailed "ignored-failed-entries" "The relay ignores FailedEntryCount";
-    DeletesFirst "delete-before-publish" "The relay deletes rows before it publishes them";
+    DeletesFirst "delete-before-publish" "Rows are deleted before their events are put";
     SweeperOff "sweeper-off" "Nobody sweeps the outbox";
     UnguardedView "unguarded-projection" "A view is written whatever version stands there";
     NoPagination "no-pagination" "Events are loaded without looking for a second page";
@@ -180,8 +180,10 @@ fn guard_of(body: &Value) -> Option<&Value> {
 
 /// Takes the condition off the first action of a transaction.
 fn strip_guard(body: &mut Value) {
-    let first = body.get_mut("TransactItems").and_then(Value::as_array_mut).and_then(|items| items.first_mut());
-    let Some(action) = first.and_then(Value::as_object_mut).and_then(|verbs| verbs.values_mut().next()) else {
+    let first =
+        body.get_mut("TransactItems").and_then(Value::as_array_mut).and_then(|items| items.first_mut());
+    let Some(action) = first.and_then(Value::as_object_mut).and_then(|verbs| verbs.values_mut().next())
+    else {
         return;
     };
     strip_condition(action);
@@ -249,9 +251,10 @@ fn mentions(body: &Value, state: &str) -> bool {
     verbs.into_iter().flatten().any(|(_, action)| {
         let condition = action.get("ConditionExpression").and_then(Value::as_str).unwrap_or_default();
         let values = action.get("ExpressionAttributeValues").and_then(Value::as_object);
-        values.into_iter().flatten().any(|(name, value)| {
-            value.get("S") == Some(&json!(state)) && condition.contains(name.as_str())
-        })
+        values
+            .into_iter()
+            .flatten()
+            .any(|(name, value)| value.get("S") == Some(&json!(state)) && condition.contains(name.as_str()))
     })
 }
 

@@ -19,6 +19,8 @@ use crate::world::World;
 pub struct Outcome {
     /// What was decided, one after the other.
     pub steps: u64,
+    /// How much time went by, for the system.
+    pub elapsed: std::time::Duration,
     /// AWS calls that took effect or were refused by the service.
     pub aws_calls: u64,
     /// Calls that a fault could have killed: those of [`KillPoint`](crate::world::KillPoint).
@@ -87,7 +89,8 @@ impl Simulator {
     fn system(&self, options: &Options) -> Result<Rc<System>, SetupError> {
         let mut rng = Rng::with_seed(options.seed ^ 0x7E);
         let deadlines = [300, 1_800, 7_200, 43_200];
-        let deadline = if options.most_faults == 0 { 43_200 } else { deadlines[rng.usize(0..deadlines.len())] };
+        let deadline =
+            if options.most_faults == 0 { 43_200 } else { deadlines[rng.usize(0..deadlines.len())] };
         let mut parameters = BTreeMap::from([("OrderDeadlineSeconds".to_owned(), deadline)]);
         parameters.extend(options.parameters.iter().cloned());
         let parameters: Vec<_> = parameters.into_iter().collect();
@@ -118,6 +121,7 @@ impl Simulator {
             world.run().await;
             Outcome {
                 steps: world.steps,
+                elapsed: world.clock.elapsed(),
                 aws_calls: world.aws_calls,
                 decided: world.decided,
                 faults: world.faults.struck().clone(),

@@ -100,7 +100,10 @@ impl World {
         let now = Instant::now();
         let mut actions: Vec<(u32, Action)> = Vec::new();
         actions.extend(
-            self.calls.iter().filter(|(_, call)| call.not_before <= now).map(|(id, _)| (4, Action::Call(*id))),
+            self.calls
+                .iter()
+                .filter(|(_, call)| call.not_before <= now)
+                .map(|(id, _)| (4, Action::Call(*id))),
         );
         let waiting = self.waiting.iter().position(|waiting| waiting.at <= now);
         actions.extend(waiting.map(|index| (4, Action::Gateway(index))));
@@ -136,9 +139,7 @@ impl World {
     }
 
     fn running(&self, queue: &str) -> usize {
-        let works = |invocation: &&Invocation| {
-            matches!(&invocation.work, Work::Messages { queue: works, .. } if works == queue)
-        };
+        let works = |invocation: &&Invocation| matches!(&invocation.work, Work::Messages { queue: works, .. } if works == queue);
         self.invocations.values().filter(works).count()
     }
 
@@ -224,26 +225,29 @@ impl World {
     /// An invocation has ended: with an answer, or without.
     fn finish(&mut self, id: u64, answer: Option<Answer>) {
         let label = if self.trace.is_on() { self.label_of(id) } else { String::new() };
-        let Some(Invocation { work, .. }) = self.invocations.remove(&id) else { return };
+        let Some(Invocation { work, function, .. }) = self.invocations.remove(&id) else { return };
+        let name = self.name_of(function).to_owned();
         if let Some(Answer::Failed(reason)) = &answer {
             self.say(|| format!("  {label} failed: {reason}"));
         }
         match work {
             Work::Messages { queue, messages } => {
+                let forgiving = self.options.planted == Some(Planted::AcknowledgesFailed);
                 let failed = match answer {
+                    Some(Answer::Queue(_)) if forgiving => Vec::new(),
                     Some(Answer::Queue(response)) => failed_items(&response),
                     _ => messages.iter().map(|message| message.id.clone()).collect(),
                 };
-                let forgiving = self.options.planted == Some(Planted::AcknowledgesFailed);
-                let failed = if forgiving && failed.len() < messages.len() { Vec::new() } else { failed };
                 self.say(|| format!("  {label} ends, {} to be delivered again", failed.len()));
                 for message in messages.iter().filter(|message| !failed.contains(&message.id)) {
+                    self.acknowledged(&name, message);
                     if let Some(queue) = self.queues.get_mut(&queue) {
                         queue.delete(&message.id);
                     }
                 }
             }
             Work::Records { reader, lane } => self.stream_answered(reader, lane, answer, &label),
+            Work::Echo => {}
             Work::Place { order, changed } => self.placed(order, changed, answer),
             Work::Read { order } => self.was_read(order, answer),
             Work::Tick { schedule } => {
@@ -296,7 +300,7 @@ impl World {
         let now = Instant::now();
         let Delivery { queue, body, label, .. } = delivery;
         if self.strike(Kind::Duplicate) {
-            let again = later(now, self.faults.rng(), DELAY);
+            let again = self.soon_or_later(now);
             let (queue, body, label) = (queue.clone(), body.clone(), label.clone());
             self.bus.push(Delivery { queue, body, label, not_before: again });
         }
@@ -307,6 +311,12 @@ impl World {
         if self.strike(Kind::Poison) {
             self.poison();
         }
+    }
+
+    /// At once, so that two deliveries race, or up to ten minutes later.
+    fn soon_or_later(&mut self, now: Instant) -> Instant {
+        let rng = self.faults.rng();
+        if rng.bool() { now } else { later(now, rng, DELAY) }
     }
 
     fn poison(&mut self) {
@@ -376,7 +386,7 @@ impl World {
         // A message shows again early now and then, not all the time: each time costs a receive.
         let young = messages.iter().all(|message| message.receives < 5);
         if young && self.strike(Kind::Redeliver) {
-            let at = later(now, self.faults.rng(), Duration::from_secs(60));
+            let at = self.soon_or_later(now);
             let again = self.faults.rng().usize(0..messages.len());
             if let (Some(message), Some(queue)) = (messages.get(again), self.queues.get_mut(&mapping.queue)) {
                 queue.show_again(&message.id, at);
@@ -418,6 +428,10 @@ impl World {
             let keys: Vec<_> = records.iter().map(|record| record.key.clone()).collect();
             self.say(|| format!("  {name}#{next} reads {}", keys.join(", ")));
         }
+        // "Event source mappings process each event at least once, and duplicate processing of records can occur."
+        if self.strike(Kind::Duplicate) {
+            self.invoke(function, Work::Echo, Payload::Stream(stream::batch(&records)), false);
+        }
         let payload = Payload::Stream(stream::batch(&records));
         self.invoke(function, Work::Records { reader: index, lane }, payload, false);
     }
@@ -441,7 +455,9 @@ impl World {
         order.asking = true;
         let (request, story) = (order.place(changed), order.story);
         let next = self.ids + 1;
-        self.say(|| format!("  place-order#{next} is asked for order {index} ({story:?}, changed: {changed})"));
+        self.say(|| {
+            format!("  place-order#{next} is asked for order {index} ({story:?}, changed: {changed})")
+        });
         let work = Work::Place { order: index, changed };
         self.invoke(function, work, Payload::Http(Box::new(request)), false);
     }
@@ -481,20 +497,25 @@ impl World {
                 continue;
             };
             let request = order.read();
-            self.invoke(function, Work::Read { order: index }, Payload::Http(Box::new(request)), true);
-            self.settle();
-            while let Some(id) = self.calls.keys().next().copied() {
-                self.decide(id);
+            // A client asks again where its connection broke.
+            while self.clients.orders.get(index).is_some_and(|order| !order.told) {
+                let payload = Payload::Http(Box::new(request.clone()));
+                self.invoke(function, Work::Read { order: index }, payload, true);
                 self.settle();
+                while let Some(id) = self.calls.keys().next().copied() {
+                    self.decide(id);
+                    self.settle();
+                }
             }
         }
     }
 
     fn was_read(&mut self, index: usize, answer: Option<Answer>) {
-        let status = match answer {
-            Some(Answer::Http(response)) => body_of(&response).get("status").cloned().unwrap_or_default(),
-            _ => Value::Null,
-        };
+        let Some(Answer::Http(response)) = answer else { return };
+        if let Some(order) = self.clients.orders.get_mut(index) {
+            order.told = true;
+        }
+        let status = body_of(&response).get("status").cloned().unwrap_or_default();
         if status != "confirmed" && status != "cancelled" {
             let detail = format!("order {index} is said to be {status}");
             self.watch.report("clients are told how their orders ended", detail);

@@ -63,13 +63,7 @@ impl Reader {
     #[must_use]
     pub fn new(mapping: StreamMapping, now: Instant) -> Self {
         let limit = mapping.batch_size;
-        let lane = || Lane {
-            records: VecDeque::new(),
-            under_way: None,
-            not_before: now,
-            retried: 0,
-            limit,
-        };
+        let lane = || Lane { records: VecDeque::new(), under_way: None, not_before: now, retried: 0, limit };
         let lanes = (0..mapping.lanes.max(1)).map(|_| lane()).collect();
         Self { mapping, lanes }
     }
@@ -86,7 +80,8 @@ impl Reader {
         let Some(lane) = self.lanes.get_mut(sum % lanes) else { return };
         let mut place = lane.records.len();
         if let Some(rng) = overtaking {
-            let behind = lane.records.iter().rposition(|other| other.key == record.key).map_or(0, |at| at + 1);
+            let behind =
+                lane.records.iter().rposition(|other| other.key == record.key).map_or(0, |at| at + 1);
             let first = behind.max(lane.under_way.unwrap_or_default());
             place = rng.usize(first.min(place)..=place);
         }
@@ -126,9 +121,8 @@ impl Reader {
         let Some(lane) = self.lanes.get_mut(lane) else { return Vec::new() };
         let size = lane.under_way.take().unwrap_or_default();
         lane.not_before = now + Duration::from_secs(1);
-        let position = first.and_then(|first| {
-            lane.records.iter().take(size).position(|record| record.sequence == first)
-        });
+        let position = first
+            .and_then(|first| lane.records.iter().take(size).position(|record| record.sequence == first));
         if let Some(position) = position.filter(|position| *position > 0) {
             lane.records.drain(..position);
             (lane.retried, lane.limit) = (0, limit);

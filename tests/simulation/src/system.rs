@@ -159,14 +159,16 @@ impl System {
         }
         let mut schedules = Vec::new();
         for (index, function) in by_id.values().enumerate() {
-            for event in at(&function.properties, "/Events").as_object().into_iter().flat_map(|e| e.values()) {
+            for event in at(&function.properties, "/Events").as_object().into_iter().flat_map(|e| e.values())
+            {
                 if *at(event, "/Type") == "Schedule" {
                     schedules.push((index, rate(at(event, "/Properties/Schedule"))?));
                 }
             }
         }
         let tables = template.tables();
-        let expiring = tables.iter().filter_map(|t| Some((t.name.clone(), t.time_to_live.clone()?))).collect();
+        let expiring =
+            tables.iter().filter_map(|t| Some((t.name.clone(), t.time_to_live.clone()?))).collect();
         let keys = tables.iter().map(|table| {
             let keys = list(at(&table.create_table, "/KeySchema"));
             let names = keys.filter_map(|key| Some(key.get("AttributeName")?.as_str()?.to_owned()));

@@ -233,10 +233,12 @@ impl World {
             if self.system.stream_mappings.iter().any(|m| m.on_failure.as_deref() == Some(name)) {
                 continue;
             }
-            let fed = self.system.queues.iter().find(|(_, settings)| {
-                settings.redrive.as_ref().is_some_and(|(_, target)| target == name)
-            });
-            let poison = fed.and_then(|(source, _)| self.watch.poisoned.get(source)).cloned().unwrap_or_default();
+            let fed =
+                self.system.queues.iter().find(|(_, settings)| {
+                    settings.redrive.as_ref().is_some_and(|(_, target)| target == name)
+                });
+            let poison =
+                fed.and_then(|(source, _)| self.watch.poisoned.get(source)).cloned().unwrap_or_default();
             let parked: BTreeSet<String> =
                 queue.messages.iter().map(|message| message.body.to_string()).collect();
             broken.extend(

@@ -46,11 +46,26 @@ pub(crate) struct Invocation {
 
 /// What an invocation works on.
 pub(crate) enum Work {
-    Messages { queue: String, messages: Vec<Message> },
-    Records { reader: usize, lane: usize },
-    Place { order: usize, changed: bool },
-    Read { order: usize },
-    Tick { schedule: usize },
+    Messages {
+        queue: String,
+        messages: Vec<Message>,
+    },
+    Records {
+        reader: usize,
+        lane: usize,
+    },
+    /// A batch of a stream that is read a second time; nobody waits for what becomes of it.
+    Echo,
+    Place {
+        order: usize,
+        changed: bool,
+    },
+    Read {
+        order: usize,
+    },
+    Tick {
+        schedule: usize,
+    },
 }
 
 /// A request on its way.
