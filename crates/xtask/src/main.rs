@@ -8,6 +8,7 @@ mod demo;
 mod error;
 mod local;
 mod output;
+mod simulate;
 mod test;
 
 use std::process::ExitCode;

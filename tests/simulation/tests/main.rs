@@ -68,7 +68,7 @@ fn mistakes_made_on_purpose_are_noticed() {
 fn what_the_template_says_is_what_runs() {
     // The function dies before it has reserved: the message comes again when it is visible again.
     let dies =
-        Options { kill: Some(KillPoint { call: 4, after: false }), ..Options::calm(1, 1, Story::Standard) };
+        Options { kill: Some(KillPoint { call: 6, after: false }), ..Options::calm(1, 1, Story::Standard) };
     let lasts = |visibility| {
         let options =
             Options { parameters: vec![("VisibilityTimeoutSeconds".into(), visibility)], ..dies.clone() };
