@@ -50,6 +50,11 @@ pub(super) fn parse<T: DeserializeOwned>(detail: &str, frame: &mut Frame) -> Res
 /// # Errors
 /// What is wrong with the field, or with the detail as a whole.
 pub(super) fn version_of(detail: &str) -> Result<Cow<'_, str>, serde_json::Error> {
+    // Old producers sent none. To look for the word is quicker than to read all members, and nearly always enough; with
+    // an escape in the text the word may be written in another way.
+    if !detail.contains("version") && !detail.contains('\\') {
+        return Ok(Cow::Borrowed("1.0"));
+    }
     let mut found = None;
     let mut json = serde_json::Deserializer::from_str(detail);
     let whole = Peek(&mut found).deserialize(Strict(&mut json));
