@@ -248,6 +248,10 @@ impl Expressions {
     }
 
     fn joined(&mut self, conditions: &[Condition], operator: &str) -> String {
+        // DynamoDB refuses redundant parentheses, which one condition alone would bring about another's.
+        if let [only] = conditions {
+            return self.condition(only);
+        }
         let parts: Vec<_> = conditions.iter().map(|condition| self.condition(condition)).collect();
         format!("({})", parts.join(operator))
     }

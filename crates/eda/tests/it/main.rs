@@ -5,6 +5,7 @@ mod configuration;
 mod decoding;
 mod event_store;
 mod idempotency;
+mod interpret;
 mod join;
 mod queue;
 mod transition;
