@@ -30,6 +30,9 @@ const COMMANDS: &[(&str, Cover)] = &[
     ("cargo lambda invoke", Cover::Tested("a_cloud_that_is_up_is_found_used_updated_and_stopped")),
     ("curl", Cover::Tested("an_order_is_accepted_can_be_read_at_once_and_is_confirmed")),
     ("cargo xtask test", Cover::Ci),
+    // Its campaigns are the tests of tests/simulation.
+    ("cargo xtask simulate", Cover::Ci),
+    ("cargo xtask contracts --check", Cover::Ci),
     ("cargo test", Cover::Ci),
     ("cargo fmt", Cover::Ci),
     ("cargo clippy", Cover::Ci),
