@@ -3,10 +3,10 @@
 //! The checker of `stateright` answers what holds in every state. Whether a good end *stays reachable from every state*
 //! (AG EF of temporal logic) is a question about the graph, answered here by walking it backwards.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use stateright::{Expectation, Model as _};
+use ahash::AHashMap as HashMap;
+use stateright::{Checker as _, Expectation, Model as _};
 
 use crate::saga::{Act, Saga, State};
 
@@ -39,7 +39,7 @@ pub fn explore(saga: &Saga) -> Explored {
     let promises = saga.properties();
     let promises: Vec<_> =
         promises.iter().filter(|promise| promise.expectation == Expectation::Always).collect();
-    let mut known: HashMap<State, u32> = HashMap::new();
+    let mut known: HashMap<State, u32> = HashMap::default();
     let mut states: Vec<(State, u32, u16)> = Vec::new();
     let mut edges: Vec<(u32, u32)> = Vec::new();
     let number = |index: usize| u32::try_from(index).unwrap_or(u32::MAX);
@@ -128,4 +128,18 @@ fn line(saga: &Saga, before: &State, after: &State, act: Act) -> String {
         }
     }
     if changes.is_empty() { act.to_string() } else { format!("{act} → {}", changes.join("; ")) }
+}
+
+/// Lets the checker of `stateright` explore all of it: how many states it saw, and which promises it saw broken.
+/// [`explore`] sees the same states by another way; that both count alike is a check on both.
+#[must_use]
+pub fn check(saga: Saga) -> (usize, Vec<&'static str>) {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let checker = saga.checker().threads(threads).spawn_bfs().join();
+    let found = checker.discoveries();
+    let broken = |promise: &&stateright::Property<Saga>| {
+        found.contains_key(promise.name) == promise.expectation.discovery_is_failure()
+    };
+    let promises = checker.model().properties();
+    (checker.unique_state_count(), promises.iter().filter(broken).map(|promise| promise.name).collect())
 }

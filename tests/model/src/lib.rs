@@ -3,7 +3,13 @@
 //! The writes, their conditions and the deciders are the shop's own ([`rows`]); what a handler does between two calls is
 //! told again in [`saga`]. Messages are redelivered for ever in any order, handlers die anywhere, the gateway loses
 //! replies, saves errors and forgets keys ([`gateway`]), and one message may be lost for good. Every rule of the saga
-//! can be removed ([`rules`]), and each removal breaks a promise.
+//! can be removed ([`rules`]), and each removal breaks a promise. What holds in every state is checked by `stateright`;
+//! that a settled end stays reachable from every state, on the graph ([`graph`]).
+//!
+//! ```sh
+//! cargo run -p saga-model            # figures, then the story of every rule's removal
+//! cargo run -p saga-model -- --json
+//! ```
 
 pub mod bounds;
 pub mod gateway;

@@ -174,7 +174,8 @@ struct Compiled(Vec<(Slot, Vec<Option<u8>>)>);
 /// All rows that there can be, and what each write makes of each.
 pub struct Rows {
     items: BTreeMap<Slot, Vec<Option<Item>>>,
-    seen: BTreeMap<Slot, Vec<Seen>>,
+    /// By slot, then by row.
+    seen: Vec<Vec<Seen>>,
     ops: Vec<Option<Compiled>>,
     initial: Ids,
 }
@@ -363,10 +364,11 @@ impl Rows {
         items.insert(Slot::Head, vec![None, Some(head)]);
         items.insert(Slot::Product, vec![None, Some(product)]);
         let ops = close(&mut items, &writes)?;
-        let mut seen = BTreeMap::new();
+        let mut seen = Vec::new();
+        // In the order of the slots.
         for (slot, items) in &items {
             let rows: Result<Vec<_>> = items.iter().map(|item| look(*slot, item.as_ref())).collect();
-            seen.insert(*slot, rows?);
+            seen.push(rows?);
         }
         Ok(Self { items, seen, ops, initial: [1, 0, 0, 0, 0, 1] })
     }
@@ -396,7 +398,11 @@ impl Rows {
     pub fn look(&self, rows: &Ids) -> Seen {
         let of = |slot: Slot| -> Seen {
             let row = rows.get(slot as usize).copied().unwrap_or_default();
-            self.seen.get(&slot).and_then(|rows| rows.get(usize::from(row))).copied().unwrap_or_default()
+            self.seen
+                .get(slot as usize)
+                .and_then(|rows| rows.get(usize::from(row)))
+                .copied()
+                .unwrap_or_default()
         };
         let (head, reservation, payment) = (of(Slot::Head), of(Slot::Reservation), of(Slot::Payment));
         Seen {

@@ -332,6 +332,9 @@ impl Saga {
                         let _ = self.commit(state, Op::BuryPayment(cause), &told);
                     }
                     Undo::Announce if self.lacks(Rule::AnnounceToEveryCause) => {}
+                    Undo::Announce
+                        if self.lacks(Rule::EmptyCompensationAnnounces)
+                            && self.look(state).intent.is_none() => {}
                     Undo::Announce => {
                         let _ = self.commit(state, Op::AnnouncePayment(cause), &told);
                     }
