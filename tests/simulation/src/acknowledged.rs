@@ -47,6 +47,10 @@ impl World {
                 let ended = if function == "confirm-order" { "confirmed" } else { "cancelled" };
                 status(head.as_ref()).as_deref() == Some(ended)
             }
+            "receipts" => {
+                let record = row("IdempotencyTable", "idempotencyKey");
+                status(record.as_ref()).as_deref() == Some("completed")
+            }
             _ => true,
         };
         if !done {

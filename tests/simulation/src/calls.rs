@@ -24,7 +24,8 @@ impl World {
             self.delete_rows_of(&entries);
         }
         let id = self.next_id();
-        self.calls.insert(id, Call { sent, not_before: Instant::now(), slow: false });
+        let function = self.invocations.get(&sent.invocation).map(|found| found.function);
+        self.calls.insert(id, Call { sent, function, not_before: Instant::now(), slow: false });
     }
 
     /// Decides about a request: it arrives or not, it takes effect or not, its answer arrives or not.
@@ -35,7 +36,7 @@ impl World {
             // Its caller has given up or died. The request may be on its way all the same.
             if self.options.most_faults > 0 && self.rng.bool() {
                 self.say(|| format!("        {} of nobody arrives late", call.sent.name));
-                self.take_effect(call.sent);
+                self.take_effect(call.sent, call.function);
             }
             return;
         }
@@ -65,7 +66,7 @@ impl World {
         let dies = point.is_some() || self.strikes(Kind::KillAfter, invocation);
         let label = if self.trace.is_on() { self.label_of(invocation) } else { String::new() };
         let name = call.sent.name.clone();
-        let answered = self.take_effect(call.sent);
+        let answered = self.take_effect(call.sent, call.function);
         if dies {
             self.say(|| format!("        ✗ {label} dies after {name}"));
             self.die(invocation);
@@ -81,8 +82,7 @@ impl World {
     }
 
     /// What a request does. Gives the answer, unless it comes later or never.
-    fn take_effect(&mut self, mut sent: Sent) -> Option<(Sent, u16, String, bool)> {
-        let function = self.invocations.get(&sent.invocation).map(|found| found.function);
+    fn take_effect(&mut self, mut sent: Sent, function: Option<usize>) -> Option<(Sent, u16, String, bool)> {
         match std::mem::replace(&mut sent.request, Request::Aws(String::new(), Value::Null)) {
             Request::Aws(operation, body) => {
                 self.aws_calls += 1;
@@ -357,12 +357,15 @@ impl World {
             }
             "Update" => {
                 let streamed = self.readers.iter().any(|reader| reader.mapping.table == table);
-                if !streamed && table != "InventoryTable" {
+                if !streamed && table != "InventoryTable" && table != "IdempotencyTable" {
                     return;
                 }
                 let Some(image) = self.database.get(table, &key) else { return };
                 if table == "InventoryTable" {
                     self.watch.available(&image);
+                }
+                if table == "IdempotencyTable" {
+                    self.watch.completed(&image);
                 }
                 self.changed(table, &key, Some(image));
             }

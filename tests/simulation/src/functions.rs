@@ -59,6 +59,7 @@ const FUNCTIONS: &[(&str, Start)] = &[
     ("place-order", start_http::<place_order::PlaceOrder>),
     ("process-payment", start_queue::<process_payment::ProcessPayment>),
     ("project-orders", start_stream::<project_orders::ProjectOrders>),
+    ("receipts", start_queue::<crate::receipts::Receipts>),
     ("refund-payment", start_queue::<refund_payment::RefundPayment>),
     ("relay-outbox", start_stream::<relay_outbox::RelayOutbox>),
     ("release-inventory", start_queue::<release_inventory::ReleaseInventory>),

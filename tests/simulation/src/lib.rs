@@ -18,6 +18,7 @@ pub mod options;
 pub mod pattern;
 pub mod planted;
 pub mod queue;
+pub mod receipts;
 pub mod run;
 mod scheduler;
 pub mod stream;

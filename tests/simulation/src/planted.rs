@@ -91,23 +91,20 @@ impl Planted {
             | (Self::ChargeWithoutPending, "process-payment", "TransactWriteItems") => strip_guard(body),
             (Self::UnguardedView, "project-orders", "PutItem") => strip_condition(body),
             (Self::UnfencedCompletion, "receipts", "UpdateItem") => strip_condition(body),
-            (Self::NoPivot, "expire-orders", "TransactWriteItems") => {
-                if guard_of(body).is_some_and(|guard| guard.get("Put").is_some()) {
-                    rewritten.dropped = drop_action(body, 0);
-                }
+            (Self::NoPivot, "expire-orders", "TransactWriteItems")
+                if guard_of(body).is_some_and(|guard| guard.get("Put").is_some()) =>
+            {
+                rewritten.dropped = drop_action(body, 0);
             }
             (Self::UndoByLookup, "refund-payment", "UpdateItem") => {
                 // Only a charge that is recorded is undone; the row is looked at and not marked otherwise.
-                let only_charged = "#n0 = :charged";
                 if let Some(fields) = body.as_object_mut() {
-                    look_up(fields, only_charged);
+                    look_up(fields);
                 }
                 rewritten.pretend = true;
             }
-            (Self::UndoByLookup, "refund-payment", "TransactWriteItems") => {
-                if !mentions(body, "undoing") {
-                    rewritten.dropped = drop_action(body, 0);
-                }
+            (Self::UndoByLookup, "refund-payment", "TransactWriteItems") if !mentions(body, "undoing") => {
+                rewritten.dropped = drop_action(body, 0);
             }
             (Self::SilentCompensation, "refund-payment" | "release-inventory", "TransactWriteItems") => {
                 let undoes = mentions(body, "undoing") || mentions(body, "reserved");
@@ -220,7 +217,7 @@ fn prune(fields: &mut serde_json::Map<String, Value>, expressions: &str) {
 }
 
 /// Turns the step to `undoing` into a look at the row: it holds for a recorded charge only.
-fn look_up(fields: &mut serde_json::Map<String, Value>, _condition: &str) {
+fn look_up(fields: &mut serde_json::Map<String, Value>) {
     let values = fields.get("ExpressionAttributeValues").and_then(Value::as_object);
     let charged = values.into_iter().flatten().find(|(_, value)| value.get("S") == Some(&json!("charged")));
     let undoing = values.into_iter().flatten().find(|(_, value)| value.get("S") == Some(&json!("undoing")));

@@ -39,6 +39,7 @@ pub struct Watch {
     pivots: BTreeMap<String, String>,
     poisoned: BTreeMap<String, BTreeSet<String>>,
     placed: BTreeSet<String>,
+    receipts: BTreeMap<String, String>,
 }
 
 fn text<'a>(item: &'a Value, field: &str) -> &'a str {
@@ -114,6 +115,20 @@ impl Watch {
         if available.is_some_and(|number| number.starts_with('-')) {
             let detail = format!("{} has {}", text(item, "productId"), available.unwrap_or_default());
             self.report("stock is never negative", detail);
+        }
+    }
+
+    /// An idempotency record was changed: once completed, it stays as it is.
+    pub fn completed(&mut self, record: &Value) {
+        if text(record, "status") != "completed" {
+            return;
+        }
+        let (key, result) = (text(record, "idempotencyKey"), text(record, "result"));
+        if let Some(before) = self.receipts.insert(key.to_owned(), result.to_owned())
+            && before != result
+        {
+            let detail = format!("the record of {key} was completed with {before}, then with {result}");
+            self.report("a completed record stays as it is", detail);
         }
     }
 

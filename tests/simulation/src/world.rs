@@ -71,6 +71,8 @@ pub(crate) enum Work {
 /// A request on its way.
 pub(crate) struct Call {
     pub(crate) sent: Sent,
+    /// Who sent it; it may be gone when the request arrives.
+    pub(crate) function: Option<usize>,
     pub(crate) not_before: Instant,
     /// It has been slowed down once.
     pub(crate) slow: bool,
