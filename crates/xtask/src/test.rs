@@ -39,7 +39,7 @@ fn steps(fast: bool) -> Vec<Step> {
         cargo(
             "unit, component and contract tests",
             // The module of the end-to-end tests, whose turn comes last.
-            &["test", "--locked", "--workspace", "--", "--skip", "end_to_end::"],
+            &["test", "--locked", "--workspace", "--no-fail-fast", "--", "--skip", "end_to_end::"],
         ),
     ];
     if !fast {

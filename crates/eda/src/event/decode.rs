@@ -193,8 +193,8 @@ impl<T: Contract> Message for Event<T> {
 ///
 /// ```
 /// # use eda::event::{Contract, Event, First, Version};
-/// # #[derive(serde::Serialize, serde::Deserialize)] pub struct Opened { id: String }
-/// # #[derive(serde::Serialize, serde::Deserialize)] pub struct Closed { id: String }
+/// # #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)] pub struct Opened { id: String }
+/// # #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)] pub struct Closed { id: String }
 /// # impl Version for Opened { const VERSION: &'static str = "1.0"; type Before = First; }
 /// # impl Contract for Opened { const SOURCE: &'static str = "doors"; const DETAIL_TYPE: &'static str = "Opened";
 /// #   fn ordering_key(&self) -> &str { &self.id } }
