@@ -54,6 +54,7 @@ fn a_variable_that_names_a_resource_names_the_one_it_says() {
                 "DEAD_LETTER_QUEUE_URL" => {
                     *value == function.logical_id.replace("Function", "DeadLetterQueue")
                 }
+                "QUEUE_URL" => *value == function.logical_id.replace("Function", "Queue"),
                 _ => true,
             };
 
@@ -122,8 +123,16 @@ fn borrowed(package: &str) -> Vec<String> {
     let named = lib.split_once("type Config = ").and_then(|(_, rest)| rest.split_once(';'));
     let mut borrowed = vec!["TelemetryConfig".to_owned()];
     borrowed.extend(named.map(|(name, _)| name.to_owned()));
-    if read("main.rs").contains("serve::queue::<") {
+    let main = read("main.rs");
+    let layers = ["queue", "queue_batches", "long_queue", "ordered_queue", "saga_step"];
+    if layers.iter().any(|layer| main.contains(&format!("serve::{layer}::<"))) {
         borrowed.push("ParkingConfig".to_owned());
+    }
+    if main.contains("serve::facts::<") {
+        borrowed.push("FactsConfig".to_owned());
+    }
+    if main.contains("serve::ordered_queue::<") {
+        borrowed.push("SequencesConfig".to_owned());
     }
     borrowed
 }

@@ -6,11 +6,17 @@
 mod alarms;
 mod configuration;
 mod grants;
+mod growth;
 mod inspect;
 mod packages;
+mod partner;
 mod patterns;
+mod pressure;
 mod queues;
 mod routing;
+mod rule_patterns;
+mod runbook;
 mod samples;
+mod state_machine;
 mod streams;
 mod tables;

@@ -77,13 +77,19 @@ fn the_api_is_closed_to_all_but_signed_requests() {
 }
 
 #[test]
-fn the_outputs_name_every_table_queue_and_bus_by_logical_id_and_the_apis_address() {
-    let expected: BTreeSet<_> = ["AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::Events::EventBus"]
-        .into_iter()
-        .flat_map(|kind| TEMPLATE.resources(kind))
-        .map(|resource| resource.logical_id)
-        .chain(["ApiUrl".to_owned()])
-        .collect();
+fn the_outputs_name_every_table_queue_bus_bucket_and_state_machine_by_logical_id_and_the_apis_address() {
+    let expected: BTreeSet<_> = [
+        "AWS::DynamoDB::Table",
+        "AWS::SQS::Queue",
+        "AWS::Events::EventBus",
+        "AWS::S3::Bucket",
+        "AWS::Serverless::StateMachine",
+    ]
+    .into_iter()
+    .flat_map(|kind| TEMPLATE.resources(kind))
+    .map(|resource| resource.logical_id)
+    .chain(["ApiUrl".to_owned()])
+    .collect();
     let outputs = TEMPLATE.outputs();
 
     assert_eq!(outputs.keys().cloned().collect::<BTreeSet<_>>(), expected);

@@ -2,13 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use eda::testing::template::{Resource, list};
+use eda::testing::template::{Grant, Resource, list};
 use serde_json::Value;
 
-use crate::inspect::{TEMPLATE, behind, fed_queues, text};
+use crate::inspect::{
+    TEMPLATE, Trigger, behind, dead_letter_queues, fed_queues, mappings_of, text, triggers,
+};
 
 /// 14 days, the longest SQS keeps a message.
 const LONGEST_RETENTION: u64 = 1_209_600;
+
+/// A message about a file is work enough for an invocation.
+const A_FILE: u64 = 1;
 
 #[test]
 fn every_queue_that_feeds_a_function_has_a_dead_letter_queue_of_its_own() {
@@ -27,18 +32,6 @@ fn a_queue_that_feeds_no_function_keeps_its_messages_as_long_as_sqs_can() {
     let fed: BTreeSet<_> = fed_queues().into_iter().map(|(queue, _)| queue.logical_id).collect();
     for queue in queues().into_iter().filter(|queue| !fed.contains(&queue.logical_id)) {
         assert_eq!(queue.properties["MessageRetentionPeriod"], LONGEST_RETENTION, "{}", queue.logical_id);
-    }
-}
-
-#[test]
-fn a_dead_letter_queue_keeps_a_message_longer_than_its_source() {
-    // The age counts from the first enqueueing:
-    // https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html
-    for (queue, _) in fed_queues() {
-        let dead = behind(&queue.properties["RedrivePolicy"]["deadLetterTargetArn"]);
-        let retention = |queue: &Resource| queue.properties["MessageRetentionPeriod"].as_u64().unwrap();
-
-        assert!(retention(&dead) > retention(&queue), "{}", queue.logical_id);
     }
 }
 
@@ -80,38 +73,10 @@ fn every_queue_is_encrypted() {
 }
 
 #[test]
-fn a_message_stays_hidden_for_six_times_the_functions_timeout() {
-    // https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
-    for (queue, function) in fed_queues() {
-        let hidden = queue.properties["VisibilityTimeout"].as_u64().unwrap();
-        let timeout = function.properties["Timeout"].as_u64().unwrap();
-
-        assert!(hidden >= 6 * timeout, "{}: {hidden} s against {timeout} s", queue.logical_id);
-        assert_eq!(hidden, 300, "{}", queue.logical_id);
-    }
-}
-
-#[test]
-fn a_queue_waits_for_messages_as_long_as_sqs_can() {
+fn a_queue_waits_for_messages_as_long_as_sqs_can_and_hides_them_for_five_minutes() {
     for (queue, _) in fed_queues() {
         assert_eq!(queue.properties["ReceiveMessageWaitTimeSeconds"], 20, "{}", queue.logical_id);
-    }
-}
-
-#[test]
-fn a_message_that_waits_for_the_gateway_is_not_parked_before_its_orders_deadline() {
-    let deadline = TEMPLATE.resolve(&serde_json::json!({ "Ref": "OrderDeadlineSeconds" })).as_u64().unwrap();
-    for (queue, function) in fed_queues() {
-        let receives = queue.properties["RedrivePolicy"]["maxReceiveCount"].as_u64().unwrap();
-        let waits = receives * queue.properties["VisibilityTimeout"].as_u64().unwrap();
-        if function.environment.contains_key("PAYMENT_GATEWAY_URL") {
-            assert!(receives >= 100, "{}: {receives}", queue.logical_id);
-            assert!(waits > deadline, "{}: {waits} s against {deadline} s", queue.logical_id);
-        } else {
-            assert!(receives >= 5, "{}: {receives}", queue.logical_id);
-        }
-        let retention = queue.properties["MessageRetentionPeriod"].as_u64().unwrap();
-        assert!(waits < retention, "{}: messages expire before they are parked", queue.logical_id);
+        assert_eq!(queue.properties["VisibilityTimeout"], 300, "{}", queue.logical_id);
     }
 }
 
@@ -121,7 +86,8 @@ fn a_mapping_takes_ten_messages_by_five_at_a_time_and_reports_each_failure() {
         let mappings = crate::inspect::mappings_of(&function);
         let [mapping] = mappings.as_slice() else { panic!("{} has two mappings", function.logical_id) };
 
-        assert_eq!(mapping.properties["BatchSize"], 10, "{}", queue.logical_id);
+        let messages = if function.binary == "import-orders" { A_FILE } else { 10 };
+        assert_eq!(mapping.properties["BatchSize"], messages, "{}", queue.logical_id);
         assert_eq!(mapping.properties["ScalingConfig"]["MaximumConcurrency"], 5, "{}", queue.logical_id);
         assert_eq!(
             mapping.properties["FunctionResponseTypes"],
@@ -130,6 +96,28 @@ fn a_mapping_takes_ten_messages_by_five_at_a_time_and_reports_each_failure() {
             queue.logical_id
         );
         assert_ne!(mapping.properties["Enabled"], false, "{}", queue.logical_id);
+    }
+}
+
+#[test]
+fn every_dead_letter_queue_is_read_by_process_dlq_when_that_is_wanted() {
+    let process_dlq = TEMPLATE.function("process-dlq").unwrap();
+    let read = triggers(&process_dlq).into_iter().map(|trigger| match trigger {
+        Trigger::DeadLetters(queue) => queue,
+        other => panic!("process-dlq reads {other:?}"),
+    });
+    assert_eq!(read.collect::<BTreeSet<_>>(), dead_letter_queues(), "left: read, right: dead-letter queues");
+
+    let wanted = TEMPLATE.clone().with_parameter("ProcessDeadLetters", "true");
+    let mappings = wanted.resources("AWS::Lambda::EventSourceMapping").into_iter();
+    let on = mappings.filter(|mapping| mapping.properties["Enabled"] != false);
+    let on: BTreeSet<_> = on.map(|mapping| mapping.logical_id).collect();
+    for mapping in mappings_of(&process_dlq) {
+        assert_eq!(mapping.properties["Enabled"], false, "{}", mapping.logical_id);
+        assert!(on.contains(&mapping.logical_id), "{}", mapping.logical_id);
+        assert_eq!(mapping.properties["BatchSize"], 10, "{}", mapping.logical_id);
+        let reports = &mapping.properties["FunctionResponseTypes"];
+        assert_eq!(*reports, serde_json::json!(["ReportBatchItemFailures"]), "{}", mapping.logical_id);
     }
 }
 
@@ -159,9 +147,51 @@ fn only_its_rules_may_send_to_a_queue() {
         .filter(|queue| !rules_that_send_to(queue).is_empty())
         .collect();
     assert_eq!(policed, fed_by_rules);
-    for (queue, _) in fed_queues() {
+    for (queue, _) in fed_queues().into_iter().filter(|(queue, _)| !is_fifo(queue)) {
         assert!(policed.contains(&queue.logical_id), "no rule feeds {}", queue.logical_id);
     }
+}
+
+#[test]
+fn an_ordered_queue_is_fed_by_those_that_publish_the_outbox_and_by_nobody_else() {
+    for queue in queues().into_iter().filter(|queue| is_fifo(queue) && fed(queue)) {
+        for function in TEMPLATE.functions().values() {
+            let sends =
+                Grant { action: "sqs:SendMessage".to_owned(), resource: format!("{}.Arn", queue.logical_id) };
+            let told = function.environment.get("ORDERED_QUEUE_URL") == Some(&queue.logical_id);
+            assert_eq!(function.grants.contains(&sends), told, "{}", function.binary);
+            let publishes = ["relay-outbox", "sweep-outbox"].contains(&function.binary.as_str());
+            assert_eq!(told, publishes, "{}", function.binary);
+        }
+    }
+}
+
+#[test]
+fn an_ordered_queue_keeps_order_and_memory_per_group_and_so_does_what_is_behind_it() {
+    let ordered: Vec<_> = queues().into_iter().filter(is_fifo).collect();
+    assert!(!ordered.is_empty());
+    for queue in ordered {
+        let properties = &queue.properties;
+        // https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/high-throughput-fifo.html
+        assert_eq!(properties["DeduplicationScope"], "messageGroup", "{}", queue.logical_id);
+        assert_eq!(properties["FifoThroughputLimit"], "perMessageGroupId", "{}", queue.logical_id);
+        assert!(text(&properties["QueueName"]).ends_with(".fifo"), "{}", queue.logical_id);
+        if fed(&queue) {
+            // https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html
+            let dead = behind(&properties["RedrivePolicy"]["deadLetterTargetArn"]);
+            assert!(is_fifo(&dead), "{}", dead.logical_id);
+            // By its count a message would be overtaken by those behind it.
+            assert_eq!(properties["RedrivePolicy"]["maxReceiveCount"], 1_000, "{}", queue.logical_id);
+        }
+    }
+}
+
+fn is_fifo(queue: &Resource) -> bool {
+    queue.properties["FifoQueue"] == true
+}
+
+fn fed(queue: &Resource) -> bool {
+    fed_queues().iter().any(|(fed, _)| fed.logical_id == queue.logical_id)
 }
 
 /// The ARNs of the rules, schedules among them, whose target or whose target's dead-letter queue this is.

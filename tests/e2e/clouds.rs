@@ -28,8 +28,13 @@ pub(crate) async fn shared() -> &'static LocalCloud {
 
 /// A cloud for one test.
 pub(crate) async fn own() -> LocalCloud {
+    own_with(BTreeMap::new()).await
+}
+
+/// A cloud for one test, with parameters of its own.
+pub(crate) async fn own_with(parameters: BTreeMap<String, String>) -> LocalCloud {
     let workspace = Workspace::find().unwrap();
-    let options = Options { gateway: GatewayHost::Thread, parameters: BTreeMap::new() };
+    let options = Options { gateway: GatewayHost::Thread, parameters };
     LocalCloud::up(&workspace, options, &Progress::silent()).await.unwrap()
 }
 

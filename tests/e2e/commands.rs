@@ -11,14 +11,21 @@ use super::xtask::Place;
 fn two_demos_at_once_do_not_disturb_each_other_and_leave_nothing_behind() {
     run(async {
         let place = Place::new();
-        let arguments = ["demo", "--orders", "10", "--json"];
+        let arguments = ["demo", "--json"];
         let (one, other) = tokio::join!(place.json(&arguments), place.json(&arguments));
         for report in [&one, &other] {
             is_the_documented_report(report);
-            assert_eq!(report["orders"]["placed"], 10);
+            assert_eq!(report["orders"]["placed"], 20);
             assert_eq!(report["orders"]["unfinished"], 0);
             assert_eq!(report["outboxPending"], 0);
             all(report, "sagas", |saga| saga["outcome"] == saga["expected"]);
+            for saga in ["choreographed", "orchestrated"] {
+                for outcome in ["confirmed", "cancelled"] {
+                    let sagas = report["sagas"].as_array().unwrap();
+                    let told = sagas.iter().any(|one| one["saga"] == saga && one["outcome"] == outcome);
+                    assert!(told, "no {saga} order is {outcome}");
+                }
+            }
             all(report, "invariants", |invariant| invariant["holds"] == true);
         }
         place.is_left().await;
@@ -57,7 +64,7 @@ fn is_the_documented_report(report: &Value) {
     assert_eq!(keys_of(report), BTreeSet::from(keys));
     let keys = ["placed", "confirmed", "cancelled", "unfinished"];
     assert_eq!(keys_of(&report["orders"]), BTreeSet::from(keys));
-    let keys = ["orderId", "scenario", "expected", "outcome", "events", "durationMs"];
+    let keys = ["orderId", "saga", "scenario", "expected", "outcome", "events", "durationMs"];
     all(report, "sagas", |saga| keys_of(saga) == BTreeSet::from(keys));
     all(report, "invariants", |one| keys_of(one) == BTreeSet::from(["name", "holds", "detail"]));
     assert!(report["dlq"].as_object().unwrap().values().all(Value::is_u64));

@@ -8,13 +8,23 @@
 /// Named so that a run of all other tests can leave these out: `cargo test --workspace -- --skip end_to_end::`.
 #[path = "."]
 mod end_to_end {
+    mod activity;
     mod clouds;
     mod commands;
     mod contract;
+    mod damaged;
+    mod imports;
     mod interruption;
     mod kills;
+    mod openapi;
+    mod ops;
+    mod overload;
+    mod partner;
     mod processes;
     mod readme;
+    mod rebuild;
+    mod replays;
+    mod sagas;
     mod samples;
     mod watch;
     mod xtask;

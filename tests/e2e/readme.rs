@@ -26,12 +26,22 @@ const COMMANDS: &[(&str, Cover)] = &[
     ("cargo xtask down", Cover::Tested("a_cloud_that_is_up_is_found_used_updated_and_stopped")),
     ("cargo xtask deploy", Cover::Tested("a_cloud_that_is_up_is_found_used_updated_and_stopped")),
     ("cargo xtask invoke", Cover::Tested("a_cloud_that_is_up_is_found_used_updated_and_stopped")),
+    (
+        "cargo xtask rebuild",
+        Cover::Tested("views_are_built_anew_under_traffic_and_readers_are_sent_there_and_back"),
+    ),
+    (
+        "cargo xtask ops",
+        Cover::Tested("poison_on_every_queue_is_found_explained_edited_and_retried_to_success"),
+    ),
     ("cargo lambda watch", Cover::Tested("a_cloud_that_is_up_is_found_used_updated_and_stopped")),
     ("cargo lambda invoke", Cover::Tested("a_cloud_that_is_up_is_found_used_updated_and_stopped")),
     ("curl", Cover::Tested("an_order_is_accepted_can_be_read_at_once_and_is_confirmed")),
     ("cargo xtask test", Cover::Ci),
     // Its campaigns are the tests of tests/simulation.
     ("cargo xtask simulate", Cover::Ci),
+    // Its explorations are the tests of tests/model, as is the program that it runs.
+    ("cargo xtask model", Cover::Ci),
     ("cargo xtask contracts --check", Cover::Ci),
     ("cargo test", Cover::Ci),
     ("cargo fmt", Cover::Ci),

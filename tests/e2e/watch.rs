@@ -14,9 +14,9 @@ use super::processes::{descendants, living};
 use super::samples::{STORY, file, succeeded};
 
 const HOST: &str = "127.0.0.1";
-/// To start, and to disappear.
+/// To disappear.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// The first invocation of a function compiles it.
+/// To begin to listen, on a machine that compiles; and to compile a function, which its first invocation does.
 const COMPILED: Duration = Duration::from_secs(600);
 
 /// Sends every sample to the functions of this checkout, which `up` lets run against a local cloud.
@@ -28,12 +28,12 @@ pub(crate) async fn every_sample_works_outside_of_the_cloud(up: &Value) {
     watch.stdout(log.try_clone().unwrap()).stderr(log).process_group(0);
     let mut watch = watch.spawn().unwrap();
     let group = watch.id().unwrap().cast_signed();
-    eventually("cargo lambda watch listens", PATIENCE, async || {
+    eventually("cargo lambda watch listens", COMPILED, async || {
         TcpStream::connect(format!("{HOST}:{port}")).await.ok().map(drop)
     })
     .await;
 
-    for (function, sample) in STORY {
+    for &(function, sample) in STORY {
         let mut invoke = lambda(&tools, "invoke", &port);
         invoke.arg(function).arg("--data-file").arg(file(function, sample)).stderr(Stdio::piped());
         let output = tokio::time::timeout(COMPILED, invoke.output()).await.unwrap().unwrap();

@@ -110,6 +110,11 @@ impl Running {
         assert_eq!(heard, Ok(true), "it never said: {text}");
     }
 
+    /// Waits until it ends by itself; answers its exit code.
+    pub(crate) async fn ended(mut self) -> Option<i32> {
+        tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("it must end").unwrap().code()
+    }
+
     /// Sends it a signal and answers its exit code, if it had one, once it and all that it started have gone.
     pub(crate) async fn end(mut self, signal: Signal) -> Option<i32> {
         let id = self.child.id().unwrap().cast_signed();

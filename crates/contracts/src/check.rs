@@ -15,7 +15,7 @@ use crate::openapi::{openapi, routes};
 use crate::registry::Committed;
 use crate::sample::sample;
 use crate::schema::{differences, fields};
-use crate::usage::{consumers_naming, missed_by_rules};
+use crate::usage::{consumers_naming, missed_by_rules, transformers_reading};
 
 /// How many documents of an old version are read by the newest.
 const SAMPLES: usize = 300;
@@ -141,9 +141,10 @@ pub fn usage(
             } else {
                 continue;
             };
-            let consumers = consumers_naming(template, root, &now, &change.field);
-            if !consumers.is_empty() {
-                let reason = format!("{what}, and {} uses it", consumers.join(", "));
+            let mut users = consumers_naming(template, root, &now, &change.field);
+            users.extend(transformers_reading(template, &now, &change.field));
+            if !users.is_empty() {
+                let reason = format!("{what}, and {} uses it", users.join(", "));
                 found.push(Finding { reason, ..change });
             }
         }

@@ -8,11 +8,13 @@
 use std::collections::BTreeSet;
 
 use eda::event::schema::schema_of;
-use eda::http::{IDEMPOTENCY_KEY, Problem};
+use eda::http::{DEFAULT_LIMIT, IDEMPOTENCY_KEY, MAX_CURSOR, MAX_LIMIT, Problem};
 use eda::testing::template::{Template, at};
 use serde_json::{Map, Value, json};
+use shop::activity::Activity;
 use shop::order::MAX_BODY_BYTES;
-use shop::order::schema::{order_view, place_order};
+use shop::order::schema::{customer_id, order_view, place_order};
+use shop::sales::SalesWindow;
 
 use crate::Finding;
 
@@ -36,6 +38,10 @@ pub fn openapi() -> Value {
         "paths": {
             "/orders": { "post": post_orders() },
             "/orders/{id}": { "get": get_order() },
+            "/customers/{id}/orders": { "get": get_customer_orders() },
+            "/customers/{id}/activity": { "get": get_customer_activity() },
+            "/sales": { "get": get_sales() },
+            "/openapi.json": { "get": get_description() },
         },
         "components": {
             "securitySchemes": { "iam": {
@@ -43,10 +49,18 @@ pub fn openapi() -> Value {
                 "description": "AWS Signature Version 4",
                 "x-amazon-apigateway-authtype": "awsSigv4",
             } },
+            "headers": { "RetryAfter": {
+                "description": "Seconds after which to come again. API Gateway's own answers lack it: then wait for a second, and twice as long each further time, at random.",
+                "schema": { "type": "integer", "minimum": 0 },
+            } },
             "schemas": {
                 "PlaceOrder": place_order(),
                 "Accepted": accepted(),
                 "Order": order_view(),
+                "Orders": page_of("orders", "Order"),
+                "Activity": schema_of::<Activity>(),
+                "Feed": page_of("activity", "Activity"),
+                "SalesWindow": schema_of::<SalesWindow>(),
                 "Problem": schema_of::<Problem>(),
                 "GatewayMessage": {
                     "description": "What API Gateway itself has to say.",
@@ -66,17 +80,27 @@ fn post_orders() -> Value {
             "202".to_owned(),
             json!({
                 "description": "The order is accepted. The same request gets the same answer for ever.",
-                "headers": { "Location": {
-                    "description": "Where the order is", "required": true, "schema": { "type": "string", "pattern": "^/orders/" },
-                } },
+                "headers": {
+                    "Location": {
+                        "description": "Where the order is", "required": true, "schema": { "type": "string", "pattern": "^/orders/" },
+                    },
+                    "X-Correlation-Id": {
+                        "description": "What the order's events, and all that is logged about them, can be found by",
+                        "required": true, "schema": { "type": "string", "format": "uuid" },
+                    },
+                },
                 "content": { "application/json": { "schema": reference("Accepted") } },
+                "links": { "order": {
+                    "operationId": "getOrder", "parameters": { "id": "$response.body#/orderId" },
+                    "description": "Where the order stands",
+                } },
             }),
         ),
         problem("400", "No usable Idempotency-Key, or no JSON"),
         problem("413", &format!("A body of more than {MAX_BODY_BYTES} bytes")),
         problem("415", "A body that is not sent as JSON"),
         problem("422", "Fields that are wrong, all of them named; or a key that was used for another order"),
-        problem("503", "Not now; to send the request again is safe"),
+        unavailable(),
     ]);
     json!({
         "operationId": "placeOrder",
@@ -105,17 +129,8 @@ fn get_order() -> Value {
                 "content": { "application/json": { "schema": reference("Order") } },
             }),
         ),
-        (
-            "404".to_owned(),
-            json!({
-                "description": "No such order; or, from API Gateway, no such route",
-                "content": {
-                    "application/problem+json": { "schema": reference("Problem") },
-                    "application/json": { "schema": reference("GatewayMessage") },
-                },
-            }),
-        ),
-        problem("503", "Not now; to send the request again is safe"),
+        not_found("No such order"),
+        unavailable(),
     ]);
     json!({
         "operationId": "getOrder",
@@ -125,6 +140,136 @@ fn get_order() -> Value {
             "schema": { "type": "string", "format": "uuid" },
         }],
         "responses": responses,
+    })
+}
+
+fn get_customer_orders() -> Value {
+    list_of_customer(
+        "getCustomerOrders",
+        "Lists a customer's orders, newest first",
+        "A page of the customer's orders, newest first; moments old at most.",
+        "Orders",
+    )
+}
+
+fn get_customer_activity() -> Value {
+    list_of_customer(
+        "getCustomerActivity",
+        "Lists what a customer learnt of their orders, newest first",
+        "A page of the feed, newest first; what led to an entry stands behind it.",
+        "Feed",
+    )
+}
+
+/// A list of a customer's, a page at a time.
+fn list_of_customer(operation: &str, summary: &str, answer: &str, page: &str) -> Value {
+    let mut responses = from_the_gateway();
+    responses.extend([
+        (
+            "200".to_owned(),
+            json!({
+                "description": answer,
+                "content": { "application/json": { "schema": reference(page) } },
+                "links": { "next": {
+                    "operationId": operation, "parameters": { "id": "$request.path.id", "cursor": "$response.body#/nextCursor" },
+                    "description": "Where the list goes on, if it does",
+                } },
+            }),
+        ),
+        problem("400", "A limit or cursor that is none"),
+        not_found("No customer can have such an id"),
+        unavailable(),
+    ]);
+    let mut parameters = vec![json!({
+        "name": "id", "in": "path", "required": true, "description": "The customer's id",
+        "schema": customer_id(),
+    })];
+    parameters.extend(paging());
+    json!({
+        "operationId": operation,
+        "summary": summary,
+        "parameters": parameters,
+        "responses": responses,
+    })
+}
+
+fn get_sales() -> Value {
+    let windows = json!({
+        "description": "Windows of event time, those in which nothing was sold left out.",
+        "type": "object",
+        "required": ["windows"],
+        "properties": { "windows": { "type": "array", "items": reference("SalesWindow") } },
+    });
+    let mut responses = from_the_gateway();
+    responses.extend([
+        (
+            "200".to_owned(),
+            json!({
+                "description": "The windows that start in the span, in their order.",
+                "content": { "application/json": { "schema": windows } },
+            }),
+        ),
+        problem("400", "A span of time that is none, or a longer one than seven days"),
+        unavailable(),
+    ]);
+    let moment = |name: &str, description: &str, example: &str| {
+        json!({
+            "name": name, "in": "query", "required": true, "description": description, "example": example,
+            "schema": { "type": "string", "format": "date-time" },
+        })
+    };
+    json!({
+        "operationId": "getSales",
+        "summary": "What was taken, by windows of event time",
+        "parameters": [
+            moment("from", "The start of the span", "2026-01-15T10:00:00Z"),
+            moment("to", "Its end, exclusive; a week later at most", "2026-01-15T11:00:00Z"),
+        ],
+        "responses": responses,
+    })
+}
+
+fn get_description() -> Value {
+    let mut responses = from_the_gateway();
+    responses.insert(
+        "200".to_owned(),
+        json!({
+            "description": "This document.",
+            "content": { "application/json": { "schema": { "type": "object", "required": ["openapi", "paths"] } } },
+        }),
+    );
+    json!({
+        "operationId": "getDescription",
+        "summary": "Describes this API",
+        "responses": responses,
+    })
+}
+
+/// The parameters of a list.
+fn paging() -> [Value; 2] {
+    [
+        json!({
+            "name": "limit", "in": "query", "description": "How many elements a page has at most",
+            "schema": { "type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT },
+        }),
+        json!({
+            "name": "cursor", "in": "query",
+            "description": "The page's nextCursor that the list goes on behind; refused if it was changed",
+            "schema": { "type": "string", "minLength": 1, "maxLength": MAX_CURSOR, "pattern": "^[A-Za-z0-9_-]+$" },
+        }),
+    ]
+}
+
+/// A page of a list.
+fn page_of(name: &str, element: &str) -> Value {
+    json!({
+        "description": "A page of a list.",
+        "type": "object",
+        "required": [name],
+        "properties": {
+            name: { "type": "array", "maxItems": MAX_LIMIT, "items": reference(element) },
+            "nextCursor": { "description": "Where the list goes on; absent on the last page.", "type": "string" },
+        },
     })
 }
 
@@ -149,19 +294,57 @@ fn problem(status: &str, description: &str) -> (String, Value) {
     (status.to_owned(), json!({ "description": description, "content": content }))
 }
 
+/// What a function, or API Gateway, answers where there is nothing.
+fn not_found(description: &str) -> (String, Value) {
+    let answer = json!({
+        "description": format!("{description}; or, from API Gateway, no such route"),
+        "content": {
+            "application/problem+json": { "schema": reference("Problem") },
+            "application/json": { "schema": reference("GatewayMessage") },
+        },
+    });
+    ("404".to_owned(), answer)
+}
+
+/// What a function, or API Gateway where there is no room for the function, answers.
+fn unavailable() -> (String, Value) {
+    let answer = json!({
+        "description": "Not now; nothing is lost, and to send the request again is safe",
+        "headers": { "Retry-After": { "$ref": "#/components/headers/RetryAfter" } },
+        "content": {
+            "application/problem+json": { "schema": reference("Problem") },
+            "application/json": { "schema": reference("GatewayMessage") },
+        },
+    });
+    ("503".to_owned(), answer)
+}
+
 /// What API Gateway answers before, or instead of, a function.
 /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-troubleshooting-lambda.html>
 fn from_the_gateway() -> Map<String, Value> {
-    let statuses = [
-        ("403", "Not signed, or not allowed"),
-        ("429", "More requests than the API takes"),
-        ("500", "The function failed; to send the request again is safe"),
+    let message = json!({ "application/json": { "schema": reference("GatewayMessage") } });
+    let answer = |description: &str| json!({ "description": description, "content": message });
+    let later = |description: &str| {
+        let headers = json!({ "Retry-After": { "$ref": "#/components/headers/RetryAfter" } });
+        json!({ "description": description, "content": message, "headers": headers })
+    };
+    let answers = [
+        ("403", answer("Not signed, or not allowed")),
+        (
+            "429",
+            later(
+                "More requests than the API takes at once, or in a second; to send the request again is safe",
+            ),
+        ),
+        ("500", answer("The function failed; to send the request again is safe")),
+        (
+            "503",
+            later(
+                "There is no room for the function, or it took too long; to send the request again is safe",
+            ),
+        ),
     ];
-    let answers = statuses.map(|(status, description)| {
-        let content = json!({ "application/json": { "schema": reference("GatewayMessage") } });
-        (status.to_owned(), json!({ "description": description, "content": content }))
-    });
-    answers.into_iter().collect()
+    answers.map(|(status, answer)| (status.to_owned(), answer)).into_iter().collect()
 }
 
 /// Routes that are described and not deployed, or the other way round.

@@ -40,9 +40,8 @@ pub(crate) fn missed_by_rules(template: &Template, contract: &Committed) -> Vec<
         for target in list(at(&rule.properties, "/Targets")) {
             let paths = at(target, "/InputTransformer/InputPathsMap").as_object().into_iter().flatten();
             for path in paths.filter_map(|(_, path)| path.as_str()?.strip_prefix("$.detail.")) {
-                let names: Vec<_> =
-                    path.split('.').map(|name| name.split('[').next().unwrap_or(name)).collect();
-                if field(&contract.schema, &names).is_none() {
+                let spelled = without_indices(path);
+                if field(&contract.schema, &spelled.split('.').collect::<Vec<_>>()).is_none() {
                     let contract = format!("{} {}", contract.detail_type, contract.version);
                     let reason = format!("is not there, and the input transformer of {} reads it", rule.name);
                     found.push(Finding::new(contract, path, reason));
@@ -112,6 +111,28 @@ fn fits(is: &[String], wanted: &str) -> bool {
     is.iter().any(|one| one == wanted || (wanted == "number" && one == "integer"))
 }
 
+/// The rules whose input transformer reads this field.
+pub(crate) fn transformers_reading(template: &Template, contract: &Committed, field: &str) -> Vec<String> {
+    let reads = |path: &Value| {
+        let path = path.as_str().and_then(|path| path.strip_prefix("$.detail."));
+        path.is_some_and(|path| without_indices(path) == without_indices(field))
+    };
+    let rules = rules_for(template, contract).into_iter().filter(|rule| {
+        let mut targets = list(at(&rule.properties, "/Targets"));
+        targets.any(|target| {
+            let paths = at(target, "/InputTransformer/InputPathsMap").as_object();
+            paths.is_some_and(|paths| paths.values().any(reads))
+        })
+    });
+    rules.map(|rule| format!("the input transformer of {}", rule.name)).collect()
+}
+
+/// `items[0].price` and `items[].price` → `items.price`.
+fn without_indices(path: &str) -> String {
+    let names: Vec<_> = path.split('.').map(|name| name.split('[').next().unwrap_or(name)).collect();
+    names.join(".")
+}
+
 /// The functions that an event reaches through rules and queues and whose source names this field.
 pub(crate) fn consumers_naming(
     template: &Template,
@@ -141,8 +162,10 @@ pub(crate) fn consumers_naming(
     consumers
         .map(|function| function.binary.clone())
         .filter(|binary| {
-            let source = root.join("functions").join(binary).join("src/lib.rs");
-            std::fs::read_to_string(source).is_ok_and(|text| names(&text, &name))
+            let sources = std::fs::read_dir(root.join("functions").join(binary).join("src"));
+            let sources = sources.into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
+            let mut texts = sources.filter_map(|path| std::fs::read_to_string(path).ok());
+            texts.any(|text| names(&text, &name))
         })
         .collect()
 }

@@ -23,6 +23,7 @@ fn whole(schema: &Value) -> Value {
         ("string", Some("uuid")) => json!("019bc13e-4c40-7000-8000-000000000001"),
         ("string", Some("date-time")) => json!("2026-01-15T10:30:00Z"),
         ("string", _) => json!("text"),
+        ("boolean", _) => json!(true),
         _ => json!(7),
     }
 }
@@ -123,6 +124,7 @@ fn null_is_a_value_only_where_a_field_may_be_absent() {
                 format!("{}: invalid type: null, expected a whole number from 0 to 4294967295", field.path)
             }
             "array" => format!("{}: invalid type: null, expected a sequence", field.path),
+            "boolean" => format!("{}: invalid type: null, expected a boolean", field.path),
             _ => format!("{}: invalid type: null, expected a string", field.path),
         };
         assert_eq!(said(contract, &with(document, field, Value::Null)), expected, "{}", contract.detail_type);
@@ -132,8 +134,13 @@ fn null_is_a_value_only_where_a_field_may_be_absent() {
 #[test]
 fn a_value_of_another_type_is_told_what_was_expected() {
     each(|contract, document, field| {
-        let said = said(contract, &with(document, field, json!(true)));
         let path = &field.path;
+        if kind(field) == "boolean" {
+            let said = said(contract, &with(document, field, json!(7)));
+            assert_eq!(said, format!("{path}: invalid type: integer `7`, expected a boolean"));
+            return;
+        }
+        let said = said(contract, &with(document, field, json!(true)));
         let wrong = format!("{path}: invalid type: boolean `true`, expected ");
         match kind(field) {
             "number" => assert_eq!(said, format!("{path}: expected a number")),

@@ -187,6 +187,19 @@ fn a_transformer_reads_fields_that_every_version_has() {
 }
 
 #[test]
+fn what_a_transformer_reads_keeps_its_type() {
+    let all = changed(PLACED, |placed| {
+        *field(&mut placed.schema, "/properties/items/items/properties/productId/type") = json!("integer");
+        *field(&mut placed.schema, "/properties/currency/type") = json!("integer");
+    });
+    let template = template(&json!({}), &json!({ "first": "$.detail.items[0].productId" }));
+    assert_eq!(
+        used(&all, &template, Path::new("")),
+        ["OrderPlaced 2.0: items[].productId: is of another type, and the input transformer of Rule uses it"]
+    );
+}
+
+#[test]
 fn what_a_consumer_uses_is_neither_removed_nor_retyped() {
     let root = tempfile::tempdir().unwrap();
     let source = root.path().join("functions/consumer/src");

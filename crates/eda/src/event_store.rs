@@ -4,16 +4,20 @@
 //! (status, hash of the command). Items 1, 2, … are the events. An append is a transition guarded by the head, so
 //! versions are contiguous and a lost race is seen.
 
+mod heads;
+
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 
-use crate::Failure;
-use crate::event::{Cause, Contract, Emission};
+use crate::event::{Contract, Emission};
 use crate::row::{Item, Key, Row, Table, from_item};
 use crate::spine::Spine;
 use crate::transition::{Outcome, Transition};
 use crate::write::{Condition, ConditionalWrite, Write};
+use crate::{Failure, telemetry};
+
+pub use heads::{Heads, Standing, heads, item_count};
 
 /// Version of the head item. Events count from 1.
 pub const HEAD: u64 = 0;
@@ -23,6 +27,9 @@ const VERSION: &str = "version";
 
 /// How often an append follows a head that keeps moving.
 const ATTEMPTS: usize = 4;
+
+/// How often a load reads again what it found missing.
+const REREADS: usize = 2;
 
 /// Name of the head's attribute that holds the aggregate's version: item 0's sort key is taken by its place.
 pub const CURRENT: &str = "currentVersion";
@@ -46,6 +53,18 @@ pub struct StoredEvent {
 impl Row for StoredEvent {
     const NAME: &'static str = "stored event";
     const PARTITION_KEY: &'static str = "aggregateId";
+}
+
+/// A state that is the fold of an aggregate's events.
+pub trait Fold: Sized + Send {
+    /// Version of the last event in it.
+    fn version(&self) -> u64;
+
+    /// The state after more events, the first of which follows on its version; `None` while there is no event.
+    ///
+    /// # Errors
+    /// [`Failure`] (permanent) where an event is unreadable, or the aggregate cannot have it.
+    fn fold(state: Option<Self>, events: &[StoredEvent]) -> Result<Option<Self>, Failure>;
 }
 
 /// The head row of an aggregate, as the domain defines it. Its attributes `version` (always 0) and `currentVersion`
@@ -112,7 +131,8 @@ pub trait Appendable<H: Head>: Contract {
     fn decide(&self, head: Option<&H>) -> Result<(), Self::Rejection>;
 }
 
-/// Appends an event at a guessed version, reading nothing first: one call where the guess is right.
+/// Appends an event, and announces it as `emission`, at a guessed version, reading nothing first: one call where the
+/// guess is right.
 ///
 /// A head that refuses is judged as it stands: where it still allows the event, only the version was wrong, and the
 /// append is made at the head's.
@@ -123,20 +143,23 @@ pub trait Appendable<H: Head>: Contract {
 pub async fn append_guessing<H: Head, E: Appendable<H>>(
     spine: &Spine,
     table: &Table<H>,
-    cause: &Cause,
     event: &E,
+    emission: &Emission,
 ) -> Result<Result<(), E::Rejection>, Failure> {
-    let emission = [spine.event(cause, event)?];
     let mut expected = E::USUALLY_AT;
     for _ in 0..ATTEMPTS {
-        let transition = append(table, event.ordering_key(), expected, &emission, |head| event.change(head))?;
-        let head = match spine.commit(transition).await? {
+        let transition =
+            append(table, event.ordering_key(), expected, std::slice::from_ref(emission), |head| {
+                event.change(head)
+            })?;
+        let head = match spine.try_commit(transition).await? {
             Outcome::Applied => return Ok(Ok(())),
             Outcome::Duplicate(head) => head,
         };
         if let Err(rejection) = event.decide(head.as_ref()) {
             return Ok(Err(rejection));
         }
+        telemetry::wrong_guess();
         expected = head.map_or(HEAD, |head| head.current_version());
     }
     Err(Failure::transient("the aggregate kept moving"))
@@ -164,8 +187,11 @@ fn with_events<H: Head>(
 
 /// Loads the events after a version, strongly consistent, through all pages, and checks that none is missing.
 ///
+/// A query is not isolated from a transaction that appends several events meanwhile, so it may see a later one of them only:
+/// what is missing is read again. <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html>
+///
 /// # Errors
-/// [`Failure`]: transient where DynamoDB did not answer or a version is missing (it may be seen when read again);
+/// [`Failure`]: transient where DynamoDB did not answer or a version stayed missing (it may be seen when read later);
 /// permanent where an event is unreadable.
 pub async fn load<H>(
     dynamodb: &Client,
@@ -174,6 +200,7 @@ pub async fn load<H>(
     after: u64,
 ) -> Result<Vec<StoredEvent>, Failure> {
     let mut events: Vec<StoredEvent> = Vec::new();
+    let (mut behind, mut rereads) = (after, 0);
     let mut from: Option<Item> = None;
     loop {
         let page = dynamodb
@@ -183,24 +210,36 @@ pub async fn load<H>(
             .expression_attribute_names("#aggregateId", "aggregateId")
             .expression_attribute_names("#version", VERSION)
             .expression_attribute_values(":id", AttributeValue::S(aggregate_id.to_owned()))
-            .expression_attribute_values(":after", AttributeValue::N(after.to_string()))
+            .expression_attribute_values(":after", AttributeValue::N(behind.to_string()))
             .set_exclusive_start_key(from.take())
             .consistent_read(true)
             .send()
             .await
             .map_err(|error| Failure::transient("the event store could not be read").because(error))?;
+        let mut gap = None;
         for item in page.items.unwrap_or_default() {
             let event: StoredEvent = from_item(item)?;
             let expected = events.last().map_or(after, |last| last.version).saturating_add(1);
             if event.version != expected {
-                let found = event.version;
-                return Err(Failure::transient(format!("version {expected} is missing: found {found}")));
+                gap = Some((expected, event.version));
+                break;
             }
             events.push(event);
         }
-        from = page.last_evaluated_key.filter(|key| !key.is_empty());
-        if from.is_none() {
-            return Ok(events);
+        match gap {
+            Some((expected, found)) if rereads == REREADS => {
+                return Err(Failure::transient(format!("version {expected} is missing: found {found}")));
+            }
+            Some((expected, _)) => {
+                rereads += 1;
+                behind = expected.saturating_sub(1);
+            }
+            None => {
+                from = page.last_evaluated_key.filter(|key| !key.is_empty());
+                if from.is_none() {
+                    return Ok(events);
+                }
+            }
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::time::Duration;
 
 /// Whether doing it again can help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,25 +16,32 @@ pub enum Kind {
     Permanent,
 }
 
+/// The name of a transient failure that has no name of its own.
+pub const TRANSIENT: &str = "TransientFailure";
+/// The name of a permanent failure that has no name of its own.
+pub const PERMANENT: &str = "PermanentFailure";
+
 /// A message could not be handled.
 ///
 /// `Display` is one frame: what was attempted; the cause is in `source()`.
 #[derive(Debug)]
 pub struct Failure {
     kind: Kind,
+    name: Option<&'static str>,
     what: String,
+    retry_after: Option<Duration>,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
 impl Failure {
     /// Doing it again may help.
     pub fn transient(what: impl Into<String>) -> Self {
-        Self { kind: Kind::Transient, what: what.into(), source: None }
+        Self { kind: Kind::Transient, name: None, what: what.into(), retry_after: None, source: None }
     }
 
     /// No repetition can help.
     pub fn permanent(what: impl Into<String>) -> Self {
-        Self { kind: Kind::Permanent, what: what.into(), source: None }
+        Self { kind: Kind::Permanent, name: None, what: what.into(), retry_after: None, source: None }
     }
 
     /// Adds the cause.
@@ -41,6 +49,35 @@ impl Failure {
     pub fn because(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    /// Doing it again cannot help before so much time has passed.
+    #[must_use]
+    pub fn not_before(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    /// How long doing it again cannot help, where that is known.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// Gives it a name of its own, by which a state machine can tell it from others of its kind.
+    #[must_use]
+    pub fn named(mut self, name: &'static str) -> Self {
+        self.name = Some(name);
+        self
+    }
+
+    /// What a failed invocation calls its error: the failure's own name, or that of its kind.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name.unwrap_or(match self.kind {
+            Kind::Transient => TRANSIENT,
+            Kind::Permanent => PERMANENT,
+        })
     }
 
     /// Whether doing it again can help.

@@ -1,7 +1,7 @@
 //! The serving layer all functions share: telemetry, configuration, clients, the runtime loop.
 //!
-//! A function's `main` is one of [`queue`], [`stream`], [`http`] and [`schedule`]; everything that can be wrong with its
-//! surroundings ends the start, with a message that names it.
+//! A function's `main` is one of [`queue`], [`queue_batches`], [`long_queue`], [`ordered_queue`], [`stream`], [`facts`], [`http`], [`task`] and
+//! [`saga_step`]; everything that can be wrong with its surroundings ends the start, with a message that names it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,14 +11,20 @@ use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse
 use envconfig::Envconfig;
 use lambda_runtime::layers::TracingLayer;
 use lambda_runtime::{Context, Diagnostic, LambdaEvent, Runtime, service_fn};
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
 use crate::aws::{Aws, ClientError};
-use crate::batch::{Consumer, Deadline, Parking, ParkingConfig, QueueWorker, StreamConsumer, StreamWorker};
+use crate::batch::{
+    BatchConsumer, BatchWorker, Consumer, Deadline, FactConsumer, FactWorker, FactsConfig, LongConsumer,
+    LongWorker, OrderedWorker, Parking, ParkingConfig, QueueWorker, SequencesConfig, StreamConsumer,
+    StreamWorker,
+};
 use crate::config::{ConfigError, from_env};
 use crate::failure::chain;
+use crate::saga::{SagaStep, StepWorker, TaskError};
 use crate::{Failure, telemetry};
 
 /// A Lambda function: a configuration, and what is built from it once per environment.
@@ -41,13 +47,29 @@ pub trait HttpHandler: Function {
     ) -> impl Future<Output = Result<ApiGatewayV2httpResponse, Failure>> + Send;
 }
 
-/// Runs when it is invoked, by a schedule or by hand.
+/// Runs when it is invoked: by a schedule, by a state machine, or by hand.
 pub trait Task: Function {
+    /// What it is told; [`Tick`] where all that counts is that it is time.
+    type Input: DeserializeOwned + Send;
     /// What the invocation answers.
     type Report: Serialize + Send;
 
     /// Runs once. A failure fails the invocation.
-    fn run(&self, deadline: Deadline) -> impl Future<Output = Result<Self::Report, Failure>> + Send;
+    fn run(
+        &self,
+        input: Self::Input,
+        deadline: Deadline,
+    ) -> impl Future<Output = Result<Self::Report, Failure>> + Send;
+}
+
+/// The input of a task that is told nothing: whatever JSON arrives, for example a schedule's event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tick;
+
+impl<'de> Deserialize<'de> for Tick {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        IgnoredAny::deserialize(deserializer).map(|_| Self)
+    }
 }
 
 /// The function cannot start.
@@ -67,14 +89,28 @@ pub enum StartError {
     Runtime(#[source] lambda_runtime::Error),
 }
 
-/// A failed invocation, with a usable error type.
+/// A failed invocation. A state machine tells errors apart by their type.
 #[derive(Debug)]
-struct Failed(Failure);
+struct Failed {
+    error_type: &'static str,
+    error_message: String,
+}
+
+impl From<Failure> for Failed {
+    fn from(failure: Failure) -> Self {
+        Self { error_type: failure.name(), error_message: failure.chain() }
+    }
+}
+
+impl From<TaskError> for Failed {
+    fn from(error: TaskError) -> Self {
+        Self { error_type: error.name(), error_message: error.message() }
+    }
+}
 
 impl From<Failed> for Diagnostic {
-    fn from(Failed(failure): Failed) -> Self {
-        let error_type = format!("{:?}Failure", failure.kind());
-        Self { error_type, error_message: failure.chain() }
+    fn from(Failed { error_type, error_message }: Failed) -> Self {
+        Self { error_type: error_type.to_owned(), error_message }
     }
 }
 
@@ -89,6 +125,53 @@ pub async fn queue<C: Consumer>() -> Result<(), StartError> {
     run(aws, async |batch, deadline, _context| Ok(worker.handle(batch, deadline).await)).await
 }
 
+/// Serves a queue's consumer that handles a batch's messages together.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn queue_batches<C: BatchConsumer>() -> Result<(), StartError> {
+    let (aws, consumer) = start::<C>().await?;
+    let parking = Parking::new(aws.sqs(), from_env::<ParkingConfig>()?, C::NAME);
+    let worker = BatchWorker::new(consumer, parking);
+    run(aws, async |batch, deadline, _context| Ok(worker.handle(batch, deadline).await)).await
+}
+
+/// Serves the consumer of a FIFO queue, in the order of each group.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn ordered_queue<C: Consumer>() -> Result<(), StartError> {
+    let (aws, consumer) = start::<C>().await?;
+    let parking = Parking::new(aws.sqs(), from_env::<ParkingConfig>()?, C::NAME);
+    let worker = OrderedWorker::new(consumer, parking, &aws, from_env::<SequencesConfig>()?);
+    run(aws, async |batch, deadline, _context| Ok(worker.handle(batch, deadline).await)).await
+}
+
+/// Serves the consumer of a queue whose messages may take longer than an invocation.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn long_queue<C: LongConsumer>() -> Result<(), StartError> {
+    let (aws, consumer) = start::<C>().await?;
+    let parking = Parking::new(aws.sqs(), from_env::<ParkingConfig>()?, C::NAME);
+    let worker = LongWorker::new(consumer, parking);
+    run(aws, async |batch, deadline, _context| Ok(worker.handle(batch, deadline).await)).await
+}
+
+/// Serves a step of a saga: its queue, and the state machine that calls it.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn saga_step<S: SagaStep>() -> Result<(), StartError> {
+    let (aws, step) = start::<S>().await?;
+    let parking = Parking::new(aws.sqs(), from_env::<ParkingConfig>()?, S::NAME);
+    let worker = StepWorker::new(step, parking);
+    run(aws, async |input: Box<RawValue>, deadline, context: Context| {
+        Ok(worker.handle(&input, context.xray_trace_id, deadline).await?)
+    })
+    .await
+}
+
 /// Serves a stream's consumer.
 ///
 /// # Errors
@@ -99,13 +182,35 @@ pub async fn stream<C: StreamConsumer>() -> Result<(), StartError> {
     run(aws, async |batch, deadline, _context| Ok(worker.handle(batch, deadline).await)).await
 }
 
+/// Serves the consumer of a Kinesis stream of facts.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn facts<C: FactConsumer>() -> Result<(), StartError> {
+    let (aws, consumer) = start::<C>().await?;
+    let worker = FactWorker::new(consumer, aws.sqs(), from_env::<FactsConfig>()?);
+    run(aws, async |batch, deadline, _context| Ok(worker.handle(batch, deadline).await)).await
+}
+
 /// Serves an HTTP handler.
 ///
 /// # Errors
 /// [`StartError`].
 pub async fn http<H: HttpHandler>() -> Result<(), StartError> {
     let (aws, handler) = start::<H>().await?;
-    run(aws, async |request, _deadline, _context| Ok(answer(&handler, request).await)).await
+    run(aws, async |request, deadline, _context| Ok(in_time(answer(&handler, request), deadline).await)).await
+}
+
+/// The answer, or before the invocation ends that there is none: else the client would wait for as long as the API does, and
+/// hear nothing of when to come again.
+async fn in_time(
+    answer: impl Future<Output = ApiGatewayV2httpResponse>,
+    deadline: Deadline,
+) -> ApiGatewayV2httpResponse {
+    tokio::time::timeout_at(deadline.instant(), answer).await.unwrap_or_else(|_| {
+        tracing::error!("the request took too long");
+        crate::http::Problem::unavailable().into()
+    })
 }
 
 /// Answers a request; a failure becomes a problem document, and is logged.
@@ -122,14 +227,26 @@ pub async fn answer<H: HttpHandler>(
     }
 }
 
-/// Serves a task; the invocation's payload is ignored.
+/// Serves a task.
 ///
 /// # Errors
 /// [`StartError`].
-pub async fn schedule<T: Task>() -> Result<(), StartError> {
+pub async fn task<T: Task>() -> Result<(), StartError> {
     let (aws, task) = start::<T>().await?;
-    run(aws, async |_payload: Box<RawValue>, deadline, _context| task.run(deadline).await.map_err(Failed))
+    run(aws, async |input: Box<RawValue>, deadline, _context| Ok(perform(&task, &input, deadline).await?))
         .await
+}
+
+/// Reads a task's input and runs it.
+///
+/// # Errors
+/// [`Failure`]: permanent, naming the field, where the input is not what the task takes; else the task's own.
+pub async fn perform<T: Task>(task: &T, input: &RawValue, deadline: Deadline) -> Result<T::Report, Failure> {
+    let mut json = serde_json::Deserializer::from_str(input.get());
+    let input = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        Failure::permanent(format!("the input of {} is not understood", T::NAME)).because(error)
+    })?;
+    task.run(input, deadline).await
 }
 
 async fn start<F: Function>() -> Result<(Aws, F), StartError> {
@@ -182,7 +299,9 @@ fn remaining(deadline: u64, now: u64) -> Duration {
 mod tests {
     use std::time::Duration;
 
-    use super::remaining;
+    use tokio::time::Instant;
+
+    use super::{Deadline, in_time, remaining};
 
     const NOW: u64 = 1_800_000_000_000;
 
@@ -195,5 +314,14 @@ mod tests {
     #[test]
     fn a_deadline_told_as_a_duration_is_understood() {
         assert_eq!(remaining(600_000, NOW), Duration::from_secs(600));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_hears_before_the_deadline_that_an_answer_takes_too_long_and_when_to_come_again() {
+        let began = Instant::now();
+        let deadline = Deadline::after(Duration::from_secs(30));
+        let answer = in_time(std::future::pending(), deadline).await;
+        assert!(began.elapsed() < Duration::from_secs(30));
+        assert_eq!((answer.status_code, &answer.headers["retry-after"]), (503, &"1".parse().unwrap()));
     }
 }

@@ -12,13 +12,13 @@ use aws_sdk_dynamodb::types::{
 };
 use backon::{ExponentialBuilder, Retryable};
 
-use crate::Failure;
 use crate::ambient::Ambient;
 use crate::event::{Cause, Contract, Emission};
 use crate::outbox::OutboxRow;
 use crate::row::{Item, Key, Row, Table, from_item, to_item};
 use crate::transition::{MAX_ACTIONS, Outcome, Transition, Untyped, Written};
 use crate::write::{Action, ConditionalWrite, Expressions};
+use crate::{Failure, telemetry};
 
 /// Commits transitions and single conditional writes.
 #[derive(Clone)]
@@ -49,14 +49,33 @@ impl Spine {
         Emission::new(cause, data, &self.ambient)
     }
 
-    /// Commits the transition: one `TransactWriteItems`. Conflicts and throttling are retried with jitter, for about
+    /// Commits a transition whose guard holds unless it took effect before: a refusal counts as a duplicate. Else as
+    /// [`try_commit`](Self::try_commit) does.
+    ///
+    /// # Errors
+    /// As [`try_commit`](Self::try_commit).
+    pub async fn commit<G: Row, R: Clone>(
+        &self,
+        transition: Transition<G, R>,
+    ) -> Result<Outcome<G, R>, Failure> {
+        let outcome = self.try_commit(transition).await?;
+        if matches!(outcome, Outcome::Duplicate(_)) {
+            telemetry::duplicate();
+        }
+        Ok(outcome)
+    }
+
+    /// Commits a transition whose guard may refuse for another reason than that it took effect before: it was guessed, or the
+    /// row moves under many hands. Whoever asks judges the refusal by the row.
+    ///
+    /// One `TransactWriteItems`. Conflicts and throttling are retried with jitter, for about
     /// a second; the SDK repeats a request whose reply was lost under the same client token, so a lost reply
     /// reads as what it was.
     /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>
     ///
     /// # Errors
     /// [`Failure`]: transient where DynamoDB could not decide; permanent where the transition can never be sent.
-    pub async fn commit<G: Row, R: Clone>(
+    pub async fn try_commit<G: Row, R: Clone>(
         &self,
         transition: Transition<G, R>,
     ) -> Result<Outcome<G, R>, Failure> {

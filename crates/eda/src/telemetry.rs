@@ -2,10 +2,12 @@
 //!
 //! Logs join on the correlation id, which every message's span carries. Payloads are never logged.
 
+use std::cell::Cell;
 use std::sync::OnceLock;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use envconfig::Envconfig;
+use jiff::Timestamp;
 use metrique::Flex;
 use metrique::emf::Emf;
 use metrique::timers::Timer;
@@ -13,6 +15,8 @@ use metrique::unit::{Count, Millisecond};
 use metrique::unit_of_work::metrics;
 use metrique::writer::sink::{DevNullSink, FlushImmediately};
 use metrique::writer::{BoxEntrySink, FormatExt};
+
+use crate::event::Metadata;
 
 /// Where metrics go.
 #[derive(Clone, Debug, Envconfig)]
@@ -56,8 +60,72 @@ pub(crate) struct Batch {
     /// Cannot be handled; kept with the reason.
     #[metrics(unit = Count)]
     pub(crate) parked: usize,
+    /// What was to be done and was found done before.
+    #[metrics(unit = Count)]
+    duplicates: usize,
+    /// Guesses, of a version or of the last part of a join, that the row has corrected: each costs a call.
+    #[metrics(unit = Count)]
+    wrong_guesses: usize,
+    /// The greatest age of an event, from its fact to its being done: what this step and all before it took.
+    #[metrics(unit = Millisecond)]
+    pub(crate) event_age: Duration,
+    /// The greatest age of a business transaction: from its first event to this one's being done.
+    #[metrics(unit = Millisecond)]
+    pub(crate) transaction_age: Duration,
     #[metrics(unit = Millisecond)]
     duration: Timer,
+}
+
+/// What rows have refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Refusals {
+    /// Because it was done before.
+    pub duplicates: usize,
+    /// Because it was guessed wrong.
+    pub wrong_guesses: usize,
+}
+
+thread_local! {
+    /// Since a batch last counted them. A function has one thread, and handles one batch at a time.
+    static REFUSALS: Cell<Refusals> = const { Cell::new(Refusals { duplicates: 0, wrong_guesses: 0 }) };
+}
+
+/// What was to be done was found done before.
+pub fn duplicate() {
+    let refusals = REFUSALS.get();
+    REFUSALS.set(Refusals { duplicates: refusals.duplicates.saturating_add(1), ..refusals });
+}
+
+/// A guess was wrong.
+pub(crate) fn wrong_guess() {
+    let refusals = REFUSALS.get();
+    REFUSALS.set(Refusals { wrong_guesses: refusals.wrong_guesses.saturating_add(1), ..refusals });
+}
+
+/// What this thread has seen refused since this was last asked for.
+#[must_use]
+pub fn take_refusals() -> Refusals {
+    REFUSALS.take()
+}
+
+impl Batch {
+    /// Counts what was refused while this batch was handled.
+    pub(crate) fn count_refusals(&mut self) {
+        let Refusals { duplicates, wrong_guesses } = take_refusals();
+        (self.duplicates, self.wrong_guesses) = (duplicates, wrong_guesses);
+    }
+
+    /// An event is done.
+    pub(crate) fn aged(&mut self, metadata: &Metadata) {
+        let since = |then: i64| {
+            let age = Timestamp::now().as_millisecond().saturating_sub(then);
+            Duration::from_millis(u64::try_from(age).unwrap_or_default())
+        };
+        self.event_age = self.event_age.max(since(metadata.event_time.as_millisecond()));
+        if let Some(began) = metadata.began_at() {
+            self.transaction_age = self.transaction_age.max(since(began.as_millisecond()));
+        }
+    }
 }
 
 /// A [`Batch`] that writes itself.
@@ -72,6 +140,10 @@ impl Batch {
             done: 0,
             again: 0,
             parked: 0,
+            duplicates: 0,
+            wrong_guesses: 0,
+            event_age: Duration::ZERO,
+            transaction_age: Duration::ZERO,
             duration: Timer::start_now(),
         }
         .append_on_drop(sink())
@@ -92,5 +164,27 @@ struct Figure {
 pub fn report(function: &'static str, name: &'static str, figure: u64) {
     let figure =
         Figure { timestamp: SystemTime::now(), function, figure: Flex::new(name).with_value(figure) };
+    drop(figure.append_on_drop(sink()));
+}
+
+/// One figure of a group of things, under its own name. Written when it is dropped.
+#[metrics(emf::dimension_sets = [["Function"], ["Function", "Group"]], rename_all = "PascalCase")]
+struct GroupFigure {
+    #[metrics(timestamp)]
+    timestamp: SystemTime,
+    function: &'static str,
+    group: String,
+    #[metrics(flatten)]
+    figure: Flex<u64>,
+}
+
+/// Reports a figure as [`report`] does, for all groups together and for this one.
+pub fn report_of_group(function: &'static str, name: &'static str, group: &str, figure: u64) {
+    let figure = GroupFigure {
+        timestamp: SystemTime::now(),
+        function,
+        group: group.to_owned(),
+        figure: Flex::new(name).with_value(figure),
+    };
     drop(figure.append_on_drop(sink()));
 }

@@ -30,6 +30,8 @@ pub enum Action {
 pub enum Change {
     /// Set it to the value.
     Set(String, AttributeValue),
+    /// Set it to the value, where it does not exist.
+    SetOnce(String, AttributeValue),
     /// Add to the number it holds (absent counts as 0), or the elements to the set it holds.
     Add(String, AttributeValue),
     /// Remove it.
@@ -123,6 +125,9 @@ impl<R> Write<R> {
                 Change::Set(name, value) | Change::Add(name, value) => {
                     item.insert(name, value);
                 }
+                Change::SetOnce(name, value) => {
+                    item.entry(name).or_insert(value);
+                }
                 Change::Remove(name) => {
                     item.remove(&name);
                 }
@@ -135,6 +140,12 @@ impl<R> Write<R> {
     #[must_use]
     pub fn set(self, attribute: &str, value: impl IntoValue) -> Self {
         self.change(Change::Set(attribute.to_owned(), value.into_value()))
+    }
+
+    /// Sets an attribute that does not exist; one that does stays as it is.
+    #[must_use]
+    pub fn set_once(self, attribute: &str, value: impl IntoValue) -> Self {
+        self.change(Change::SetOnce(attribute.to_owned(), value.into_value()))
     }
 
     /// Adds to the number in an attribute; absent counts as 0.
@@ -262,6 +273,10 @@ impl Expressions {
             match change {
                 Change::Set(attribute, value) => {
                     set.push(format!("{} = {}", self.name(attribute), self.value(value)));
+                }
+                Change::SetOnce(attribute, value) => {
+                    let name = self.name(attribute);
+                    set.push(format!("{name} = if_not_exists({name}, {})", self.value(value)));
                 }
                 Change::Add(attribute, value) => {
                     add.push(format!("{} {}", self.name(attribute), self.value(value)));

@@ -12,9 +12,13 @@ SHIMS = (
     "rule_target_dead_letter",
     "template_table_settings",
     "template_event_schemas",
+    "template_archive",
+    "template_event_bus_policy",
+    "template_observability",
     "template_reserved_concurrency",
     "template_http_api_routes",
     "http_api_errors",
+    "http_api_throttling",
     "edge",
 )
 

@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use aws_config::SdkConfig;
+use http::Method;
 
 use crate::emulator::Emulator;
+use crate::http::HttpClient;
 use crate::lock::Lock;
 use crate::payment::{GATEWAY_KEY, Gateway, GatewayHost};
 use crate::progress::Progress;
@@ -17,6 +19,9 @@ use crate::state::{Process, Running, is_running, write_environment};
 use crate::tools::Tools;
 use crate::workspace::{Workspace, create_dir};
 use crate::{Error, Stack, aws};
+
+/// The domain that receipts are mailed from.
+const MAIL_DOMAIN: &str = "example.com";
 
 /// How many folders of ended instances are kept for their logs.
 const KEPT: usize = 5;
@@ -73,9 +78,12 @@ impl LocalCloud {
             Gateway::start(&options.gateway, folder.path()),
         )?;
         let mut parameters = options.parameters;
-        let secret = create_secret(emulator.endpoint()).await?;
+        let (secret, ()) =
+            tokio::try_join!(create_secret(emulator.endpoint()), verify_domain(emulator.endpoint()))?;
         parameters.insert("PaymentGatewayUrl".to_owned(), gateway.url().to_owned());
         parameters.insert("PaymentGatewaySecretArn".to_owned(), secret);
+        parameters.insert("ReceiptIdentity".to_owned(), MAIL_DOMAIN.to_owned());
+        parameters.insert("ReceiptSender".to_owned(), format!("receipts@{MAIL_DOMAIN}"));
         let started = step.done();
 
         let (stack, spent) =
@@ -213,6 +221,20 @@ async fn create_secret(endpoint: &str) -> Result<String, Error> {
         .arn()
         .map(str::to_owned)
         .ok_or_else(|| Error::Missing { what: "ARN of the gateway's secret".to_owned() })
+}
+
+/// Verifies the domain of the sender of receipts, as an operator would. One request is not worth an SDK client.
+/// <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_CreateEmailIdentity.html>
+async fn verify_domain(endpoint: &str) -> Result<(), Error> {
+    let url = format!("{endpoint}/v2/email/identities");
+    let body = serde_json::json!({ "EmailIdentity": MAIL_DOMAIN }).to_string().into_bytes();
+    let headers = [("content-type", "application/json")];
+    let answer = HttpClient::new().send(Method::POST, &url, &headers, body).await?;
+    if answer.status == 200 {
+        return Ok(());
+    }
+    let message = format!("{} {}", answer.status, answer.text());
+    Err(Error::Http { method: Method::POST.to_string(), url, message })
 }
 
 /// An instance's folder. Its lock tells other processes that it is in use.

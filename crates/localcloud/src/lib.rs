@@ -16,10 +16,12 @@ mod lock;
 mod payment;
 mod process;
 mod progress;
+pub mod rehearsal;
 mod sam;
 mod seed;
 mod stack;
 mod state;
+mod tap;
 mod tools;
 mod workspace;
 

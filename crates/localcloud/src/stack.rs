@@ -7,6 +7,7 @@ use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_sqs::types::QueueAttributeName;
 use http::Method;
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::http::{Answer, HttpClient};
 use crate::{Error, aws};
@@ -21,9 +22,15 @@ pub struct Stack {
     functions: BTreeMap<String, String>,
     http: HttpClient,
     dynamodb: aws_sdk_dynamodb::Client,
+    eventbridge: aws_sdk_eventbridge::Client,
+    formation: aws_sdk_cloudformation::Client,
     lambda: aws_sdk_lambda::Client,
     sqs: aws_sdk_sqs::Client,
 }
+
+/// Credentials that name S3, for a server that tells services apart by them and looks at nothing else.
+const S3: &str =
+    "AWS4-HMAC-SHA256 Credential=test/20260115/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0";
 
 /// What an invoked function answered.
 #[derive(Debug, Clone)]
@@ -97,6 +104,8 @@ impl Stack {
             functions,
             http: HttpClient::new(),
             dynamodb: aws_sdk_dynamodb::Client::new(&configuration),
+            eventbridge: aws_sdk_eventbridge::Client::new(&configuration),
+            formation,
             lambda: aws_sdk_lambda::Client::new(&configuration),
             sqs: aws_sdk_sqs::Client::new(&configuration),
         })
@@ -112,6 +121,12 @@ impl Stack {
     #[must_use]
     pub fn endpoint(&self) -> &str {
         &self.endpoint
+    }
+
+    /// The environment variables with which any AWS tool or SDK reaches it instead of AWS.
+    #[must_use]
+    pub fn access(&self) -> Vec<(&'static str, String)> {
+        aws::environment(&self.endpoint)
     }
 
     /// The stack's outputs, as the template names them. The one called `ApiUrl` is an address on AWS: use
@@ -210,6 +225,14 @@ impl Stack {
         self.http.get(&format!("{}{path}", self.api_url()?)).await
     }
 
+    /// Reads from another address than the API's, such as the payment gateway's books.
+    ///
+    /// # Errors
+    /// [`Error::Http`] if there was no answer.
+    pub async fn fetch(&self, url: &str) -> Result<Answer, Error> {
+        self.http.get(url).await
+    }
+
     /// Invokes a function and waits for its result.
     ///
     /// # Errors
@@ -258,6 +281,29 @@ impl Stack {
             .map_err(|error| Error::Content { path: table.into(), message: error.to_string() })
     }
 
+    /// Puts an object; `bucket` is the name of the stack's output.
+    ///
+    /// # Errors
+    /// [`Error::Missing`], or [`Error::Http`] if there was no answer; an answer of any status is none.
+    pub async fn put_object(
+        &self,
+        bucket: &str,
+        key: &str,
+        body: impl Into<Vec<u8>>,
+    ) -> Result<Answer, Error> {
+        let url = format!("{}/{}/{key}", self.endpoint, self.output(bucket)?);
+        self.http.send(Method::PUT, &url, &[("authorization", S3)], body.into()).await
+    }
+
+    /// Gets an object; `bucket` is the name of the stack's output.
+    ///
+    /// # Errors
+    /// [`Error::Missing`], or [`Error::Http`] if there was no answer; an answer of any status is none.
+    pub async fn object(&self, bucket: &str, key: &str) -> Result<Answer, Error> {
+        let url = format!("{}/{}/{key}", self.endpoint, self.output(bucket)?);
+        self.http.send(Method::GET, &url, &[("authorization", S3)], Vec::new()).await
+    }
+
     /// How many messages a queue holds; `queue` is the name of the stack's output.
     ///
     /// # Errors
@@ -290,8 +336,81 @@ impl Stack {
     /// # Errors
     /// [`Error::Missing`] or [`Error::Aws`].
     pub async fn send_message(&self, queue: &str, body: impl Into<String>) -> Result<(), Error> {
-        let send = self.sqs.send_message().queue_url(self.output(queue)?).message_body(body);
+        let url = self.output(queue)?;
+        let mut send = self.sqs.send_message().queue_url(url).message_body(body);
+        if url.ends_with(".fifo") {
+            send = send.message_group_id(queue).message_deduplication_id(Uuid::now_v7().to_string());
+        }
         send.send().await.map(drop).map_err(Error::aws("sqs:SendMessage"))
+    }
+
+    /// The physical names of the stack's resources of a type, by logical id.
+    ///
+    /// # Errors
+    /// [`Error::Aws`].
+    pub async fn resources(&self, kind: &str) -> Result<BTreeMap<String, String>, Error> {
+        let resources = self
+            .formation
+            .describe_stack_resources()
+            .stack_name(&self.name)
+            .send()
+            .await
+            .map_err(Error::aws("cloudformation:DescribeStackResources"))?;
+        let of_kind =
+            resources.stack_resources().iter().filter(|resource| resource.resource_type() == Some(kind));
+        let names = of_kind.filter_map(|resource| {
+            Some((resource.logical_resource_id()?.to_owned(), resource.physical_resource_id()?.to_owned()))
+        });
+        Ok(names.collect())
+    }
+
+    /// Puts an alarm on, as its metric would.
+    ///
+    /// # Errors
+    /// [`Error::Http`] if there was no answer.
+    pub async fn set_alarm(&self, name: &str) -> Result<Answer, Error> {
+        let input = serde_json::json!({ "AlarmName": name, "StateValue": "ALARM", "StateReason": "a test" });
+        self.call("monitoring", "GraniteServiceVersion20100801.SetAlarmState", &input).await
+    }
+
+    /// How the execution of this name stands: `RUNNING`, `SUCCEEDED`, `FAILED`, …; `None` where there is none.
+    ///
+    /// # Errors
+    /// [`Error::Missing`], or [`Error::Http`] if there was no answer.
+    pub async fn execution(&self, name: &str) -> Result<Option<String>, Error> {
+        let machine = self.output("OrderSagaStateMachine")?.replace(":stateMachine:", ":execution:");
+        let input = serde_json::json!({ "executionArn": format!("{machine}:{name}") });
+        let answer = self.call("states", "AWSStepFunctions.DescribeExecution", &input).await?;
+        let found: Value = answer.json().unwrap_or_default();
+        Ok(found.get("status").and_then(Value::as_str).map(str::to_owned))
+    }
+
+    /// How many executions run.
+    ///
+    /// # Errors
+    /// [`Error::Missing`], or [`Error::Http`] if there was no answer.
+    pub async fn running_executions(&self) -> Result<usize, Error> {
+        let machine = self.output("OrderSagaStateMachine")?;
+        let input = serde_json::json!({ "stateMachineArn": machine, "statusFilter": "RUNNING" });
+        let answer = self.call("states", "AWSStepFunctions.ListExecutions", &input).await?;
+        let found: Value = answer.json().unwrap_or_default();
+        Ok(found.get("executions").and_then(Value::as_array).map_or(0, Vec::len))
+    }
+
+    /// Calls a service that speaks JSON and of which we need a call or two. The credentials name the service that one server
+    /// has to tell from others.
+    async fn call(&self, service: &str, target: &str, input: &Value) -> Result<Answer, Error> {
+        let authorization = format!(
+            "AWS4-HMAC-SHA256 Credential=test/20260115/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0"
+        );
+        let headers = [
+            ("content-type", "application/x-amz-json-1.0"),
+            ("x-amz-target", target),
+            ("authorization", authorization.as_str()),
+        ];
+        self.http
+            .send(Method::POST, &format!("{}/", self.endpoint), &headers, input.to_string().into_bytes())
+            .await
     }
 
     /// Adds faults to those that calls to the local cloud are still to meet; their shape is told in `shims/edge.py`.
@@ -307,6 +426,12 @@ impl Stack {
     #[must_use]
     pub fn dynamodb(&self) -> &aws_sdk_dynamodb::Client {
         &self.dynamodb
+    }
+
+    /// The client of EventBridge.
+    #[must_use]
+    pub fn eventbridge(&self) -> &aws_sdk_eventbridge::Client {
+        &self.eventbridge
     }
 
     /// The client of Lambda.

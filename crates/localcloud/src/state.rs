@@ -89,6 +89,12 @@ impl Running {
         Ok(stopped)
     }
 
+    /// The environment variables with which any AWS tool or SDK reaches it instead of AWS.
+    #[must_use]
+    pub fn access(&self) -> Vec<(&'static str, String)> {
+        crate::aws::environment(&self.endpoint)
+    }
+
     /// Its stack.
     ///
     /// # Errors

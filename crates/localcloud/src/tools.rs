@@ -17,6 +17,23 @@ use crate::workspace::{Workspace, create_dir, read, write};
 const OLDEST_PYTHON: (u32, u32) = (3, 11);
 const PYTHONS: [&str; 6] = ["python3", "python3.14", "python3.13", "python3.12", "python3.11", "python"];
 
+/// What is installed together.
+struct Set {
+    /// Names its folder, lock and log.
+    name: &'static str,
+    /// The pins, in `tools/`.
+    requirements: &'static str,
+}
+
+/// The local cloud's own.
+const CLOUD: Set = Set { name: "tools", requirements: "requirements.txt" };
+
+/// What looks at the checkout. Apart, for it needs other versions of the same packages, and nobody but a test needs it.
+const AUDIT: Set = Set { name: "audit", requirements: "audit.txt" };
+
+/// What tries the HTTP API; nobody but a test needs it either.
+const TESTER: Set = Set { name: "tester", requirements: "tester.txt" };
+
 /// An environment with all tools installed.
 #[derive(Debug, Clone)]
 pub struct Tools {
@@ -30,8 +47,28 @@ impl Tools {
     /// # Errors
     /// [`Error::NoPython`], or [`Error::Command`] naming pip's log.
     pub async fn ensure(workspace: &Workspace, progress: &Progress) -> Result<Self, Error> {
-        let requirements = workspace.localcloud().join("tools/requirements.txt");
-        let folder = workspace.state().join("tools");
+        Self::install(workspace, progress, &CLOUD).await
+    }
+
+    /// Installs what looks at the checkout, as [`Tools::ensure`] does: cargo-deny and checkov.
+    ///
+    /// # Errors
+    /// As [`Tools::ensure`].
+    pub async fn ensure_audit(workspace: &Workspace, progress: &Progress) -> Result<Self, Error> {
+        Self::install(workspace, progress, &AUDIT).await
+    }
+
+    /// Installs what tries the HTTP API, as [`Tools::ensure`] does: schemathesis.
+    ///
+    /// # Errors
+    /// As [`Tools::ensure`].
+    pub async fn ensure_tester(workspace: &Workspace, progress: &Progress) -> Result<Self, Error> {
+        Self::install(workspace, progress, &TESTER).await
+    }
+
+    async fn install(workspace: &Workspace, progress: &Progress, set: &Set) -> Result<Self, Error> {
+        let requirements = workspace.localcloud().join("tools").join(set.requirements);
+        let folder = workspace.state().join(set.name);
         // Scripts of an environment name its own path: one that was moved or copied is another one.
         let wanted = fingerprint(&read(&requirements)?, &folder);
         let tools = Self { bin: folder.join("bin") };
@@ -39,15 +76,15 @@ impl Tools {
         if installed(&stamp, &wanted) {
             return Ok(tools);
         }
-        let step = progress.step("installing tools");
-        let lock = workspace.state().join("tools.lock");
+        let step = progress.step(format!("installing {}", set.name));
+        let lock = workspace.state().join(format!("{}.lock", set.name));
         let _lock = Lock::acquire(&lock, || step.note("another process is installing them")).await?;
         if installed(&stamp, &wanted) {
             step.done();
             return Ok(tools);
         }
         let python = find_python().await?;
-        let log = workspace.state().join("tools.log");
+        let log = workspace.state().join(format!("{}.log", set.name));
         match std::fs::remove_dir_all(&folder) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(Error::file("remove", &folder)(error));
@@ -68,6 +105,12 @@ impl Tools {
 
     pub(crate) fn python(&self) -> PathBuf {
         self.bin.join("python")
+    }
+
+    /// The path of a program that they brought.
+    #[must_use]
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.bin.join(name)
     }
 
     /// The path of the SAM command line.

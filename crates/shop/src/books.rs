@@ -4,7 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use eda::event_store::StoredEvent;
+use eda::event_store::{Fold, StoredEvent};
+use eda::view::{FIRST_GENERATION, Generations};
 use iso_currency::Currency;
 
 use crate::order::{OrderHead, OrderStatus, OrderView, OrderViewRow};
@@ -19,7 +20,7 @@ pub const ENDS: &str = "every order has one end";
 pub const MONEY: &str = "charged minus refunded is the value of shipped orders";
 /// One charge per order, at most.
 pub const CHARGES: &str = "nobody is charged twice";
-/// Each view equals the fold of its events.
+/// Each view equals the fold of its events, in every generation that readers see or may be sent back to.
 pub const VIEWS: &str = "each view equals the fold of its events";
 
 /// What the gateway did for an order. Amounts are in minor units.
@@ -48,8 +49,10 @@ pub struct Books {
     pub heads: Vec<OrderHead>,
     /// The events of all orders, in any order.
     pub events: Vec<StoredEvent>,
-    /// The views of all orders.
+    /// The views of all orders, of all generations.
     pub views: Vec<OrderViewRow>,
+    /// Which generations of the views there are; none where they were never built anew.
+    pub generations: Option<Generations>,
     /// What the gateway did, by order.
     pub charges: BTreeMap<String, Charged>,
 }
@@ -160,16 +163,28 @@ impl Books {
         twice.map(|(order, charged)| format!("{order} was charged {} times", charged.times)).collect()
     }
 
+    /// The generations of the views that are whole: the one that readers see, and the one that they may be sent back to.
+    #[must_use]
+    pub fn whole(&self) -> Vec<u64> {
+        let live = self.generations.as_ref().map_or(FIRST_GENERATION, |generations| generations.live);
+        let previous = self.generations.as_ref().and_then(|generations| generations.previous);
+        [live].into_iter().chain(previous).collect()
+    }
+
     /// How [`VIEWS`] is broken.
     #[must_use]
     pub fn views(&self) -> Vec<String> {
-        let mut broken = Vec::new();
+        let rows = self.views.iter().map(|row| ((row.generation, row.order_id.as_str()), row));
+        let (rows, mut broken): (BTreeMap<_, _>, _) = (rows.collect(), Vec::new());
         for (order_id, history) in self.histories() {
             let folded = OrderView::fold(None, &history).ok().flatten();
-            let stored = self.views.iter().find(|row| row.order_id == order_id);
-            let stored = stored.and_then(|row| row.view().ok());
-            if folded.is_none() || folded != stored {
-                broken.push(format!("the view of {order_id} differs from its events"));
+            for generation in self.whole() {
+                let stored = rows.get(&(generation, order_id)).and_then(|row| row.view().ok());
+                if folded.is_none() || folded != stored {
+                    broken.push(format!(
+                        "the view of {order_id} in generation {generation} differs from its events"
+                    ));
+                }
             }
         }
         broken

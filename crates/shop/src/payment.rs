@@ -14,6 +14,9 @@ use crate::events::InventoryReserved;
 use crate::money::Money;
 use crate::saga::reason;
 
+/// The payment gateway, as the resource that a circuit breaker guards.
+pub const GATEWAY: &str = "payment-gateway";
+
 states! {
     /// Where a payment stands.
     pub enum PaymentState {
@@ -139,6 +142,9 @@ pub struct Payment {
     /// ISO 4217 code; absent in a tombstone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub currency: Option<String>,
+    /// Why it was declined, as a code; absent where it was not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// The causes that its undoing has been announced to.
     #[serde(default, skip_serializing)]
     pub answered: BTreeSet<String>,
@@ -190,36 +196,40 @@ impl Payment {
             intent_id: Some(intent_id.to_owned()),
             amount_minor: Some(amount_minor),
             currency: Some(currency.to_owned()),
+            reason: None,
             answered: BTreeSet::new(),
             expires_at,
         };
         Ok(table.put(&row)?.step(INTEND))
     }
 
-    fn tombstone(order_id: &str, status: PaymentState, expires_at: i64) -> Self {
-        let (intent_id, amount_minor, currency) = (None, None, None);
-        let answered = BTreeSet::new();
-        Self {
-            order_id: order_id.to_owned(),
-            status,
-            intent_id,
-            amount_minor,
-            currency,
-            answered,
-            expires_at,
-        }
-    }
-
-    /// The order cannot be charged at all.
+    /// The order cannot be charged at all, for this reason (a code).
     ///
     /// # Errors
     /// [`Failure`] (permanent) where the row cannot be represented.
     pub fn refuse(
         table: &Table<Self>,
         order_id: &str,
+        reason: &str,
         expires_at: i64,
     ) -> Result<ConditionalWrite<Self>, Failure> {
-        Ok(table.put(&Self::tombstone(order_id, REFUSE.to(), expires_at))?.step(REFUSE))
+        let row = Self {
+            order_id: order_id.to_owned(),
+            status: REFUSE.to(),
+            intent_id: None,
+            amount_minor: None,
+            currency: None,
+            reason: Some(reason.to_owned()),
+            answered: BTreeSet::new(),
+            expires_at,
+        };
+        Ok(table.put(&row)?.step(REFUSE))
+    }
+
+    /// The gateway declined it, for this reason (a code).
+    #[must_use]
+    pub fn decline(table: &Table<Self>, order_id: &str, reason: &str) -> ConditionalWrite<Self> {
+        table.update(Key::of(order_id)).set("reason", reason).step(DECLINE)
     }
 
     /// The row takes this step; nothing else about it changes.

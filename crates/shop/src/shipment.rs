@@ -1,10 +1,12 @@
 //! Shipment: the pivot. Before it everything can be undone; after `shipped` there is only forward.
 
+use std::collections::BTreeSet;
+
 use eda::Failure;
 use eda::row::{Key, Row, Table};
 use eda::states;
 use eda::step::Step;
-use eda::write::ConditionalWrite;
+use eda::write::{Condition, ConditionalWrite};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -64,6 +66,9 @@ pub struct Shipment {
     /// Why it is closed, as a code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The causes that its closing has been announced to, beside that of whoever closed it.
+    #[serde(default, skip_serializing)]
+    pub answered: BTreeSet<String>,
     /// Epoch seconds after which the row may go.
     pub expires_at: i64,
 }
@@ -95,6 +100,7 @@ impl Shipment {
             status: SHIP.to(),
             shipment_id: Some(shipment_id.to_owned()),
             reason: None,
+            answered: BTreeSet::new(),
             expires_at,
         };
         Ok(table.put(&row)?.step(SHIP))
@@ -110,13 +116,42 @@ impl Shipment {
         reason: &str,
         expires_at: i64,
     ) -> Result<ConditionalWrite<Self>, Failure> {
-        let row = Self {
+        Ok(table.put(&Self::closed(order_id, reason, expires_at))?.step(CLOSE))
+    }
+
+    /// Closes it, if the pivot is open, and announces that to this cause.
+    ///
+    /// # Errors
+    /// [`Failure`] (permanent) where the row cannot be represented.
+    pub fn close_for(
+        table: &Table<Self>,
+        order_id: &str,
+        reason: &str,
+        cause: &str,
+        expires_at: i64,
+    ) -> Result<ConditionalWrite<Self>, Failure> {
+        let row = Self::closed(order_id, reason, expires_at);
+        Ok(table.put(&row)?.add_to_set(ANSWERED, cause).step(CLOSE))
+    }
+
+    /// Closed before: announced to this cause, if it was not.
+    #[must_use]
+    pub fn announce(table: &Table<Self>, order_id: &str, cause: &str) -> ConditionalWrite<Self> {
+        let unanswered = Condition::contains(ANSWERED, cause).negated();
+        let closed = [Some(ShipmentState::Closed)];
+        table.update(Key::of(order_id)).add_to_set(ANSWERED, cause).standing(&closed).and(unanswered)
+    }
+
+    fn closed(order_id: &str, reason: &str, expires_at: i64) -> Self {
+        Self {
             order_id: order_id.to_owned(),
             status: CLOSE.to(),
             shipment_id: None,
             reason: Some(reason.to_owned()),
+            answered: BTreeSet::new(),
             expires_at,
-        };
-        Ok(table.put(&row)?.step(CLOSE))
+        }
     }
 }
+
+const ANSWERED: &str = "answered";

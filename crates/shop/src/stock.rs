@@ -12,7 +12,7 @@ use eda::write::{Condition, ConditionalWrite, Write};
 use serde::de::{Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::events::Line;
+use crate::events::{Line, StockUpdate};
 
 /// The most distinct products an order may have: with reservation and event they must fit one transaction of 100 actions.
 pub const MAX_PRODUCTS: usize = 98;
@@ -123,6 +123,28 @@ impl Product {
     pub fn take(table: &Table<Self>, Quantity { product_id, quantity }: &Quantity) -> ConditionalWrite<Self> {
         let enough = Condition::at_least("available", i64::from(*quantity));
         Self::change(table, product_id, -i64::from(*quantity)).only_if(enough)
+    }
+
+    /// What a change of this row says to others; `None` where the stock is as it was.
+    ///
+    /// # Errors
+    /// [`Failure`] (permanent) where the version is beyond what an event can say.
+    pub fn update(&self, before: Option<&Self>) -> Result<Option<StockUpdate>, Failure> {
+        if before.is_some_and(|before| before.available == self.available) {
+            return Ok(None);
+        }
+        let pieces = |available: i64| u32::try_from(available.max(0)).unwrap_or(u32::MAX);
+        let stock_version = u32::try_from(self.version).map_err(|error| {
+            Failure::permanent(format!("the version of {} is too high", self.product_id)).because(error)
+        })?;
+        Ok(Some(StockUpdate {
+            product_id: self.product_id.clone(),
+            warehouse_id: self.warehouse_id.clone(),
+            product_category: self.category.clone(),
+            quantity: pieces(self.available),
+            previous_quantity: before.map_or(0, |before| pieces(before.available)),
+            stock_version,
+        }))
     }
 
     /// Puts a quantity back.

@@ -6,7 +6,7 @@ use rust_decimal::Decimal;
 use crate::events::{
     Address, AllStepsComplete, InventoryReleased, InventoryReservationFailed, InventoryReserved, Line,
     OrderExpired, OrderPlaced, OrderShipped, PaymentFailed, PaymentProcessed, PaymentRefunded,
-    ShipmentFailed,
+    ShipmentFailed, StockUpdate,
 };
 use crate::money::Money;
 use crate::order::{OrderHead, OrderStatus, PlaceOrder, open_shard};
@@ -98,7 +98,7 @@ pub fn product(product_id: &str, available: i64) -> Product {
         product_id: product_id.into(),
         available,
         version: 1,
-        warehouse_id: "WH-1".into(),
+        warehouse_id: "warehouse-1".into(),
         category: "electronics".into(),
     }
 }
@@ -201,4 +201,18 @@ pub fn order_expired(order_id: &str) -> OrderExpired {
 pub fn all_steps_complete(order_id: &str) -> AllStepsComplete {
     let steps = STEPS.iter().map(ToString::to_string).collect();
     AllStepsComplete { order_id: order_id.into(), customer_id: CUSTOMER.into(), steps }
+}
+
+/// The stock of a product was so much and is so much now, by the change of this version.
+#[must_use]
+pub fn stock_update(product_id: &str, quantity: u32, previous_quantity: u32, version: u32) -> StockUpdate {
+    let Product { product_id, warehouse_id, category, .. } = product(product_id, 0);
+    StockUpdate {
+        product_id,
+        warehouse_id,
+        product_category: category,
+        quantity,
+        previous_quantity,
+        stock_version: version,
+    }
 }

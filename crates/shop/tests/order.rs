@@ -1,14 +1,16 @@
 //! An order's decisions, and the laws they obey.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use eda::ambient::Ambient;
 use eda::event::{Cause, Emission, SagaStyle};
-use eda::event_store::StoredEvent;
+use eda::event_store::{Fold, StoredEvent};
+use eda::saga::Stepped;
 use eda::testing::decider::{Decider, given};
 use jiff::Timestamp;
 use proptest::prelude::*;
 use shop::events::{OrderCancelled, OrderConfirmed};
 use shop::order::{Command, OrderEvent, OrderState, OrderView, Rejection, decide, evolve};
-use shop::saga::reason;
+use shop::saga::{Refused, reason};
 use shop::testing::{CUSTOMER, order_placed, place_order};
 
 struct Order;
@@ -99,11 +101,18 @@ fn the_opposite_end_is_refused_as_the_bug_that_it_is() {
 }
 
 #[test]
-fn a_step_parks_an_order_that_was_never_placed_and_acknowledges_every_other_rejection() {
-    for settled in [Rejection::AlreadyPlaced, Rejection::AlreadyEnded, Rejection::OppositeEnd] {
-        assert!(settled.settle("confirm-order").is_ok(), "{settled}");
+fn a_step_parks_an_order_that_was_never_placed_and_settles_every_other_rejection() {
+    let end = || {
+        let cause = Cause::root(SagaStyle::Choreographed, None);
+        Emission::new(&cause, &confirmation(), &Ambient::system()).unwrap()
+    };
+    for done in [Rejection::AlreadyPlaced, Rejection::AlreadyEnded] {
+        let settled = done.settle("confirm-order", end()).unwrap();
+        assert!(matches!(settled, Stepped::Done(_)), "{done}");
     }
-    let failure = Rejection::NoSuchOrder.settle("confirm-order").unwrap_err();
+    let opposite = Rejection::OppositeEnd.settle("confirm-order", end()).unwrap();
+    assert_eq!(opposite, Refused::OppositeEnd.because("opposite_end"));
+    let failure = Rejection::NoSuchOrder.settle("confirm-order", end()).unwrap_err();
     assert_eq!(failure.kind(), eda::failure::Kind::Permanent);
 }
 

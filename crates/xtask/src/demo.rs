@@ -13,7 +13,7 @@ pub(crate) async fn run(orders: u64, seed: u64, json: bool, keep: bool) -> Resul
     let workspace = Workspace::find()?;
     let progress = Progress::stderr();
     let cloud = LocalCloud::up(&workspace, local::options(), &progress).await?;
-    let report = demo::run(&cloud, &Options { orders, seed }, &progress).await?;
+    let report = demo::run(&cloud, &Options { orders, seed, killed: false }, &progress).await?;
     let logs = cloud.folder().to_owned();
     if json {
         print(serde_json::to_string_pretty(&report).map_err(Error::Json)?)?;

@@ -7,7 +7,12 @@ mod contracts;
 mod demo;
 mod error;
 mod local;
+mod model;
+mod ops;
 mod output;
+mod program;
+mod rebuild;
+mod replay;
 mod simulate;
 mod test;
 
@@ -44,12 +49,17 @@ async fn run(command: Command) -> Result<ExitCode, Error> {
     match command {
         Command::Demo { orders, seed, json, keep } => demo::run(orders, seed, json, keep).await,
         Command::Simulate(simulation) => simulate::run(&simulation).await,
+        Command::Model(exploration) => model::run(&exploration).await,
         Command::Test { fast } => test::run(fast).await,
         Command::Up { json } => local::up(json).await,
         Command::Down => local::down().await,
         Command::Deploy => local::deploy().await,
         Command::Invoke { function, sample } => local::invoke(&function, sample.as_deref()).await,
+        Command::Rebuild { action, rate, json } => rebuild::run(action, rate, json).await,
         Command::Contracts { check, print } => contracts::run(check, print).await,
+        Command::Ops { arguments } => ops::run(&arguments).await,
+        Command::Trace { order, json } => ops::trace(order, json).await,
+        Command::Replay { files, expect, within, json } => replay::run(&files, &expect, within, json).await,
         Command::Gateway => local::gateway().await,
     }
 }

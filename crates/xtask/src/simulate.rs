@@ -30,7 +30,7 @@ pub(crate) struct Simulation {
     /// Makes known mistakes on purpose, one at a time, and shows which seed notices each; a name makes that one only
     #[arg(long, num_args = 0..=1, default_missing_value = "all", value_name = "MISTAKE")]
     planted: Option<String>,
-    /// Kills the function before, and after, every single call of each story
+    /// Kills the function before, and after, every single call of each story, and of each story that loses a message
     #[arg(long)]
     systematic: bool,
     /// The most faults per run; then all goes well
@@ -39,9 +39,15 @@ pub(crate) struct Simulation {
     /// What all orders are like: standard, out-of-stock, declined, not-chargeable, unserved, needs-authentication
     #[arg(long)]
     story: Option<String>,
+    /// What all orders are worth, and so which saga they run: standard, or high
+    #[arg(long)]
+    worth: Option<String>,
     /// Kills the function at one call: before:N or after:N
     #[arg(long, value_name = "POINT")]
     kill: Option<String>,
+    /// Loses one delivery of the bus for good, by its number
+    #[arg(long, value_name = "N")]
+    lose: Option<u64>,
     /// Prints the story of the first run
     #[arg(long)]
     trace: bool,
@@ -65,7 +71,9 @@ impl Simulation {
         with("planted", self.planted.clone());
         with("most-faults", self.most_faults.map(|most| most.to_string()));
         with("story", self.story.clone());
+        with("worth", self.worth.clone());
         with("kill", self.kill.clone());
+        with("lose", self.lose.map(|delivery| delivery.to_string()));
         let flags = [
             ("--json", self.json),
             ("--systematic", self.systematic),

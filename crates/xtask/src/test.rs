@@ -17,6 +17,7 @@ struct Step {
 enum Program {
     Cargo,
     Sam,
+    Audit(&'static str),
 }
 
 /// Quick answers first. All of cargo's steps name the whole workspace, for the same features, so none compiles again what
@@ -32,9 +33,16 @@ fn steps(fast: bool) -> Vec<Step> {
         program: Program::Sam,
         arguments: arguments.to_vec(),
     };
+    let audit = |name, program, arguments: &[&'static str]| Step {
+        name,
+        program: Program::Audit(program),
+        arguments: arguments.to_vec(),
+    };
     let mut steps = vec![
         cargo("format", &["fmt", "--all", "--check"]),
         sam("template", &["validate", "--lint"]),
+        audit("template's security", "checkov", &["--config-file", ".checkov.yaml"]),
+        audit("dependencies", "cargo-deny", &["--locked", "check", "licenses", "bans", "sources"]),
         cargo("lint", &["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]),
         cargo(
             "unit, component and contract tests",
@@ -54,12 +62,16 @@ pub(crate) async fn run(fast: bool) -> Result<ExitCode, Error> {
     let begun = Instant::now();
     // Some tests start emulators, and would wait for the tools one after the other.
     let tools = Tools::ensure(&workspace, &Progress::stderr()).await?;
+    let audit = Tools::ensure_audit(&workspace, &Progress::stderr()).await?;
+    if !fast {
+        Tools::ensure_tester(&workspace, &Progress::stderr()).await?;
+    }
     let steps = steps(fast);
     let mut took = Vec::new();
     for step in &steps {
         eprintln!("\n=== {} ===", step.name);
         let started = Instant::now();
-        let status = command(step, &workspace, &tools).status().await;
+        let status = command(step, &workspace, &tools, &audit).status().await;
         let status = status.map_err(|source| Error::Run { step: step.name, source })?;
         if !status.success() {
             eprintln!("\nerror: {} failed ({status}) after {}", step.name, told(started.elapsed()));
@@ -75,10 +87,11 @@ pub(crate) async fn run(fast: bool) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn command(step: &Step, workspace: &Workspace, tools: &Tools) -> Command {
+fn command(step: &Step, workspace: &Workspace, tools: &Tools, audit: &Tools) -> Command {
     let mut command = match step.program {
         // By name, so that rustup chooses the checkout's toolchain.
         Program::Cargo => Command::new("cargo"),
+        Program::Audit(program) => Command::new(audit.program(program)),
         Program::Sam => {
             let mut sam = Command::new(tools.sam());
             // Credentials are not needed, but a region is.

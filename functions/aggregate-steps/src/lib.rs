@@ -1,6 +1,8 @@
 //! Joins the steps of an order in whatever order they arrive; the last one says that all are done.
 //!
 //! `InventoryReserved`, `PaymentProcessed`, `OrderShipped` → `AllStepsComplete`
+//!
+//! The join waits until the order's deadline; expire-orders, which finds the orders that are past it, ends it then.
 
 use eda::Failure;
 use eda::aws::Aws;
@@ -14,7 +16,7 @@ use eda::spine::Spine;
 use envconfig::Envconfig;
 use shop::KEEP_DAYS;
 use shop::events::{AllStepsComplete, InventoryReserved, OrderShipped, PaymentProcessed};
-use shop::saga::{INVENTORY, JOIN, PAYMENT, SHIPMENT, STEPS};
+use shop::saga::{INVENTORY, JOIN, PAYMENT, SHIPMENT, STEPS, deadline};
 
 /// The tables of this step.
 #[derive(Clone, Debug, Envconfig)]
@@ -25,6 +27,9 @@ pub struct Config {
     /// Events to publish.
     #[envconfig(from = "OUTBOX_TABLE")]
     pub outbox: Table<OutboxRow>,
+    /// Seconds that an order has.
+    #[envconfig(from = "ORDER_DEADLINE_SECONDS")]
+    pub deadline_seconds: u32,
 }
 
 /// Joins the steps of an order.
@@ -77,14 +82,18 @@ impl Consumer for AggregateSteps {
     async fn consume(&self, done: StepDone) -> Result<(), Failure> {
         let complete = done.complete();
         let completion = self.spine.event(&done.cause(), &complete)?;
+        let (metadata, now) = (done.metadata(), self.spine.ambient().now());
         let arrival = Arrival {
             join_id: &complete.order_id,
             part: done.part(),
-            event_id: &done.metadata().event_id.to_string(),
+            event_id: &metadata.event_id.to_string(),
             usually_last: matches!(done, StepDone::OrderShipped(_)),
+            deadline: deadline(metadata.correlation_id, self.config.deadline_seconds, now),
         };
         match JOIN.arrive(&self.spine, &self.config.joins, arrival, &completion, KEEP_DAYS).await? {
-            Joined::Waiting | Joined::Completed | Joined::Duplicate => Ok(()),
+            Joined::Waiting | Joined::Completed | Joined::Duplicate => {}
+            Joined::TooLate => tracing::warn!("a step is done whose order is waited for no longer"),
         }
+        Ok(())
     }
 }

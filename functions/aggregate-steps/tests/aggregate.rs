@@ -114,6 +114,30 @@ async fn orders_are_joined_apart() {
     assert!(cloud.announced().is_empty());
 }
 
+#[tokio::test]
+async fn a_join_waits_as_long_as_its_order_has() {
+    let cloud = cloud();
+    let mut reserved = bus_event(&cloud, &inventory_reserved("o1"));
+    // The order was placed an hour ago: its first event's id, by which the transaction is called, says so.
+    let placed_at = cloud.ambient().now().as_second();
+    reserved["detail"]["metadata"]["correlationId"] = json!(cloud.ambient().new_id());
+    cloud.advance(std::time::Duration::from_secs(3_600));
+    deliver(&cloud, &[reserved]).await;
+    let seconds: i64 = cloud.environment()["ORDER_DEADLINE_SECONDS"].parse().unwrap();
+    assert_eq!(join(&cloud).deadline, Some(placed_at + seconds));
+}
+
+#[tokio::test]
+async fn a_step_that_comes_after_the_time_out_is_acknowledged_and_completes_nothing() {
+    let cloud = cloud();
+    let [reserved, paid, shipped] = steps(&cloud, "o1");
+    deliver(&cloud, &[reserved]).await;
+    cloud.put("JoinsTable", &JoinRow { timed_out_at: Some(1), ..join(&cloud) });
+    assert_eq!(deliver(&cloud, &[paid, shipped]).await, 0);
+    assert!(cloud.announced().is_empty());
+    assert_eq!(join(&cloud).parts.len(), 3, "what is acknowledged is in the row");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_lost_reply_is_read_as_what_it_was() {
     let cloud = cloud();

@@ -4,10 +4,10 @@
 
 use eda::Failure;
 use eda::aws::Aws;
-use eda::batch::Consumer;
 use eda::event_store::append_guessing;
 use eda::outbox::OutboxRow;
 use eda::row::Table;
+use eda::saga::{SagaStep, Stepped};
 use eda::serve::{Function, StartError};
 use eda::spine::Spine;
 use envconfig::Envconfig;
@@ -46,10 +46,10 @@ eda::one_of! {
     pub enum NothingReserved { InventoryReservationFailed, InventoryReleased }
 }
 
-impl Consumer for CancelOrder {
+impl SagaStep for CancelOrder {
     type Message = NothingReserved;
 
-    async fn consume(&self, ended: NothingReserved) -> Result<(), Failure> {
+    async fn step(&self, ended: NothingReserved) -> Result<Stepped, Failure> {
         let cause = ended.cause();
         let (order_id, customer_id, reason) = match ended {
             NothingReserved::InventoryReservationFailed(failed) => {
@@ -60,7 +60,10 @@ impl Consumer for CancelOrder {
             }
         };
         let cancelled = OrderCancelled { order_id, customer_id, reason };
-        let appended = append_guessing(&self.spine, &self.config.event_store, &cause, &cancelled).await?;
-        appended.or_else(|rejection| rejection.settle(Self::NAME))
+        let end = self.spine.event(&cause, &cancelled)?;
+        match append_guessing(&self.spine, &self.config.event_store, &cancelled, &end).await? {
+            Ok(()) => Ok(Stepped::Done(end)),
+            Err(rejection) => rejection.settle(Self::NAME, end),
+        }
     }
 }

@@ -2,5 +2,5 @@
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), eda::serve::StartError> {
-    eda::serve::queue::<cancel_order::CancelOrder>().await
+    eda::serve::saga_step::<cancel_order::CancelOrder>().await
 }

@@ -126,3 +126,20 @@ async fn poison_is_parked_and_its_neighbours_are_served() {
     let reason = parked.body["MessageAttributes"]["reason"]["StringValue"].as_str().unwrap();
     assert!(reason.contains("known: InventoryReservationFailed, InventoryReleased"), "{reason}");
 }
+
+#[tokio::test]
+async fn a_state_machine_cancels_however_often_it_calls() {
+    let cloud = order(OrderStatus::Open, 1);
+    let step = cloud.start::<CancelOrder>().await;
+    let cause = bus_event(&cloud, &released("o1"));
+    for _ in 0..2 {
+        assert_eq!(cloud.call(&step, &cause).await.unwrap()["detail-type"], "OrderCancelled");
+    }
+    assert_eq!(cloud.announced_names(), ["OrderCancelled"]);
+    let confirmed = order(OrderStatus::Confirmed, 2);
+    let step = confirmed.start::<CancelOrder>().await;
+    assert_eq!(
+        confirmed.call(&step, &bus_event(&confirmed, &released("o1"))).await.unwrap_err().0,
+        "OppositeEnd"
+    );
+}

@@ -1,18 +1,19 @@
 //! Saga step: ends an order well.
 //!
 //! `AllStepsComplete` → `OrderConfirmed`
+//!
+//! An orchestrator takes the steps one after another: there the shipment, which comes last, says that all are done.
 
 use eda::Failure;
 use eda::aws::Aws;
-use eda::batch::Consumer;
-use eda::event::Event;
 use eda::event_store::append_guessing;
 use eda::outbox::OutboxRow;
 use eda::row::Table;
+use eda::saga::{SagaStep, Stepped};
 use eda::serve::{Function, StartError};
 use eda::spine::Spine;
 use envconfig::Envconfig;
-use shop::events::{AllStepsComplete, OrderConfirmed};
+use shop::events::{AllStepsComplete, OrderConfirmed, OrderShipped};
 use shop::order::OrderHead;
 
 /// The tables of this step.
@@ -42,14 +43,25 @@ impl Function for ConfirmOrder {
     }
 }
 
-impl Consumer for ConfirmOrder {
-    type Message = Event<AllStepsComplete>;
+eda::one_of! {
+    /// All steps of the order are done.
+    pub enum AllDone { AllStepsComplete, OrderShipped }
+}
 
-    async fn consume(&self, complete: Event<AllStepsComplete>) -> Result<(), Failure> {
-        let cause = complete.cause();
-        let AllStepsComplete { order_id, customer_id, .. } = complete.data;
+impl SagaStep for ConfirmOrder {
+    type Message = AllDone;
+
+    async fn step(&self, done: AllDone) -> Result<Stepped, Failure> {
+        let cause = done.cause();
+        let (order_id, customer_id) = match done {
+            AllDone::AllStepsComplete(complete) => (complete.data.order_id, complete.data.customer_id),
+            AllDone::OrderShipped(shipped) => (shipped.data.order_id, shipped.data.customer_id),
+        };
         let confirmed = OrderConfirmed { order_id, customer_id };
-        let appended = append_guessing(&self.spine, &self.config.event_store, &cause, &confirmed).await?;
-        appended.or_else(|rejection| rejection.settle(Self::NAME))
+        let end = self.spine.event(&cause, &confirmed)?;
+        match append_guessing(&self.spine, &self.config.event_store, &confirmed, &end).await? {
+            Ok(()) => Ok(Stepped::Done(end)),
+            Err(rejection) => rejection.settle(Self::NAME, end),
+        }
     }
 }

@@ -2,5 +2,5 @@
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), eda::serve::StartError> {
-    eda::serve::queue::<confirm_order::ConfirmOrder>().await
+    eda::serve::saga_step::<confirm_order::ConfirmOrder>().await
 }

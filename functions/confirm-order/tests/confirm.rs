@@ -4,10 +4,11 @@
 use confirm_order::ConfirmOrder;
 use eda::event::{Cause, Emission, SagaStyle};
 use eda::event_store::StoredEvent;
+use eda::telemetry::{Refusals, take_refusals};
 use eda::testing::{Fault, TestCloud, bus_event, queue_batch};
 use serde_json::{Value, json};
 use shop::order::{OrderHead, OrderStatus};
-use shop::testing::{all_steps_complete as complete, open_order, order_placed};
+use shop::testing::{all_steps_complete as complete, open_order, order_placed, order_shipped};
 
 const WRITE: &str = "dynamodb:TransactWriteItems";
 
@@ -61,6 +62,18 @@ async fn a_wrong_guess_of_the_version_costs_one_call_more() {
     assert_eq!(head(&cloud).current_version, 4);
     assert_eq!(history(&cloud).len(), 4);
     assert_eq!(cloud.announced_names(), ["OrderConfirmed"]);
+}
+
+#[tokio::test]
+async fn a_wrong_guess_of_the_version_counts_as_no_duplicate() {
+    let cloud = order(OrderStatus::Open, 3);
+    let step = cloud.start::<ConfirmOrder>().await;
+    let complete = bus_event(&cloud, &complete("o1"));
+    assert_eq!(take_refusals(), Refusals::default());
+    cloud.call(&step, &complete).await.unwrap();
+    assert_eq!(take_refusals(), Refusals { duplicates: 0, wrong_guesses: 1 });
+    cloud.call(&step, &complete).await.unwrap();
+    assert_eq!(take_refusals(), Refusals { duplicates: 1, wrong_guesses: 0 });
 }
 
 #[tokio::test]
@@ -135,4 +148,26 @@ async fn poison_is_parked_and_its_neighbours_are_served() {
     let mut names = cloud.take_call_names();
     names.sort();
     assert_eq!(names, [WRITE, "sqs:SendMessage"]);
+}
+
+#[tokio::test]
+async fn a_state_machine_confirms_what_has_shipped_however_often_it_calls() {
+    let cloud = order(OrderStatus::Open, 1);
+    let step = cloud.start::<ConfirmOrder>().await;
+    let shipped = bus_event(&cloud, &order_shipped("o1"));
+    for _ in 0..2 {
+        let confirmed = cloud.call(&step, &shipped).await.unwrap();
+        assert_eq!(confirmed["detail-type"], "OrderConfirmed");
+        assert_eq!(confirmed["detail"]["metadata"]["eventId"], cloud.announced()[0].1["metadata"]["eventId"]);
+    }
+    assert_eq!(cloud.take_call_names(), [WRITE; 2]);
+    assert_eq!(history(&cloud).len(), 2);
+}
+
+#[tokio::test]
+async fn a_state_machine_is_told_of_the_opposite_end() {
+    let cloud = order(OrderStatus::Cancelled, 2);
+    let step = cloud.start::<ConfirmOrder>().await;
+    let (name, _) = cloud.call(&step, &bus_event(&cloud, &order_shipped("o1"))).await.unwrap_err();
+    assert_eq!(name, "OppositeEnd");
 }

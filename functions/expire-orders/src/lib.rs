@@ -1,12 +1,19 @@
 //! Saga timeout: finds orders past their deadline and closes them at the pivot, or pushes them on if they have shipped.
 //!
-//! `OrderExpired` starts the compensation; `AllStepsComplete`, repeated, confirms what had shipped.
+//! `OrderExpired` starts the compensation; `AllStepsComplete`, repeated, confirms what had shipped. A join that still waits for
+//! steps of such an order has the same deadline, and ends: `JoinTimedOut`.
+//!
+//! A state machine in which something went wrong calls it to close one order: only the pivot's answer tells whether there is
+//! still something to undo.
+
+mod close;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use eda::aws::Aws;
 use eda::batch::{CONCURRENCY, Deadline};
 use eda::event::{Cause, Emission, SagaStyle};
+use eda::join::JoinRow;
 use eda::outbox::OutboxRow;
 use eda::row::{Item, Table};
 use eda::serve::{Function, StartError, Task};
@@ -18,11 +25,14 @@ use futures::StreamExt;
 use futures::future::ready;
 use futures::stream;
 use serde::Serialize;
+use serde_json::value::RawValue;
 use shop::KEEP_DAYS;
-use shop::events::{AllStepsComplete, OrderExpired};
+use shop::events::{AllStepsComplete, JoinTimedOut, OrderExpired};
 use shop::order::{DEADLINE_INDEX, OPEN_SHARDS, OrderHead, OrderStatus, open_shards};
-use shop::saga::{STEPS, reason};
+use shop::saga::{JOIN, STEPS, reason};
 use shop::shipment::{Shipment, ShipmentState};
+
+pub use close::{Asked, Close};
 
 /// The tables of this step, and its pace.
 #[derive(Clone, Debug, Envconfig)]
@@ -33,6 +43,9 @@ pub struct Config {
     /// The pivot.
     #[envconfig(from = "SHIPMENTS_TABLE")]
     pub shipments: Table<Shipment>,
+    /// The joins of their steps.
+    #[envconfig(from = "JOINS_TABLE")]
+    pub joins: Table<JoinRow>,
     /// Events to publish.
     #[envconfig(from = "OUTBOX_TABLE")]
     pub outbox: Table<OutboxRow>,
@@ -46,6 +59,17 @@ pub struct ExpireOrders {
     dynamodb: Client,
     spine: Spine,
     config: Config,
+}
+
+/// What it answers.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// To the schedule: what became of the orders past their deadline.
+    Expired(Report),
+    /// To the state machine: `OrderExpired` where there is something to undo, `AllStepsComplete` where the order has
+    /// shipped, as documents of the bus.
+    Closed(Box<RawValue>),
 }
 
 /// What became of the orders past their deadline.
@@ -87,9 +111,19 @@ impl Function for ExpireOrders {
 }
 
 impl Task for ExpireOrders {
-    type Report = Report;
+    type Input = Asked;
+    type Report = Answer;
 
-    async fn run(&self, deadline: Deadline) -> Result<Report, Failure> {
+    async fn run(&self, asked: Asked, deadline: Deadline) -> Result<Answer, Failure> {
+        match asked {
+            Asked::Expire => self.expire(deadline).await.map(Answer::Expired),
+            Asked::Close(close) => self.close(close).await.map(Answer::Closed),
+        }
+    }
+}
+
+impl ExpireOrders {
+    async fn expire(&self, deadline: Deadline) -> Result<Report, Failure> {
         let now = self.spine.ambient().now().as_second();
         let shards =
             stream::iter(open_shards()).map(|shard| self.due(shard, now)).buffered(usize::from(OPEN_SHARDS));
@@ -117,9 +151,7 @@ impl Task for ExpireOrders {
         telemetry::report(Self::NAME, "OrdersOverdue", report.overdue);
         Ok(report)
     }
-}
 
-impl ExpireOrders {
     /// Orders of a shard that the index believes open and past their deadline, oldest first.
     async fn due(&self, shard: String, now: i64) -> Result<Vec<String>, Failure> {
         let mut due = Vec::new();
@@ -160,6 +192,7 @@ impl ExpireOrders {
         else {
             return Ok(Done::Settled);
         };
+        self.end_join(&head).await?;
         let postpone = || {
             let write = self.config.orders.update(OrderHead::key(&order_id));
             OrderHead::postpone(write, seen, now.saturating_add(self.config.repeat_seconds))
@@ -186,6 +219,29 @@ impl ExpireOrders {
         }
     }
 
+    /// Before the order is decided on: whoever dies in between finds the order due again, and the join ended.
+    async fn end_join(&self, head: &OrderHead) -> Result<(), Failure> {
+        let say = |missing: &[&'static str]| {
+            let timed_out = JoinTimedOut {
+                order_id: head.aggregate_id.clone(),
+                customer_id: head.customer_id.clone(),
+                missing: missing.iter().map(ToString::to_string).collect(),
+            };
+            self.spine.event(&Self::cause(head), &timed_out)
+        };
+        let joins = &self.config.joins;
+        if let Some(missing) = JOIN.time_out(&self.spine, joins, &head.aggregate_id, say).await? {
+            telemetry::report(Self::NAME, "JoinsTimedOut", 1);
+            tracing::warn!(
+                orderId = head.aggregate_id,
+                correlationId = %head.correlation_id,
+                missing = missing.join(", "),
+                "the steps of an order are waited for no longer"
+            );
+        }
+        Ok(())
+    }
+
     fn cause(head: &OrderHead) -> Cause {
         Cause {
             correlation_id: Some(head.correlation_id),
@@ -205,11 +261,14 @@ impl ExpireOrders {
     }
 
     fn complete(&self, head: &OrderHead) -> Result<Emission, Failure> {
-        let complete = AllStepsComplete {
-            order_id: head.aggregate_id.clone(),
-            customer_id: head.customer_id.clone(),
-            steps: STEPS.iter().map(ToString::to_string).collect(),
-        };
-        self.spine.event(&Self::cause(head), &complete)
+        self.spine.event(&Self::cause(head), &complete(&head.aggregate_id, &head.customer_id))
+    }
+}
+
+fn complete(order_id: &str, customer_id: &str) -> AllStepsComplete {
+    AllStepsComplete {
+        order_id: order_id.to_owned(),
+        customer_id: customer_id.to_owned(),
+        steps: STEPS.iter().map(ToString::to_string).collect(),
     }
 }

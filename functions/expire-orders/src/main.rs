@@ -2,5 +2,5 @@
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), eda::serve::StartError> {
-    eda::serve::schedule::<expire_orders::ExpireOrders>().await
+    eda::serve::task::<expire_orders::ExpireOrders>().await
 }

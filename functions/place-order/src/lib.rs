@@ -5,46 +5,29 @@
 //! by the head's condition.
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
-use aws_lambda_events::http::header::LOCATION;
+use aws_lambda_events::http::header::{HeaderName, LOCATION};
 use eda::Failure;
 use eda::aws::Aws;
-use eda::event::{Cause, SagaStyle};
-use eda::event_store::start;
 use eda::fields::Unreadable;
 use eda::http::{Problem, caller, idempotency_key, json_body, respond, trace_header, with_header};
-use eda::outbox::OutboxRow;
-use eda::row::Table;
 use eda::serve::{Function, HttpHandler, StartError};
 use eda::spine::Spine;
-use eda::transition::Outcome;
-use envconfig::Envconfig;
-use shop::order::{self, Command, MAX_BODY_BYTES, OrderEvent, OrderHead, OrderState, decide, order_id};
+use shop::order::{self, MAX_BODY_BYTES, Placed, Placement, PlacementConfig, order_id};
 
-/// The tables and limits of this command.
-#[derive(Clone, Debug, Envconfig)]
-pub struct Config {
-    /// The orders' heads, which are the guards, and events.
-    #[envconfig(from = "EVENT_STORE_TABLE")]
-    pub event_store: Table<OrderHead>,
-    /// Events to publish.
-    #[envconfig(from = "OUTBOX_TABLE")]
-    pub outbox: Table<OutboxRow>,
-    /// How long an order may stay open before it is closed or pushed on.
-    #[envconfig(from = "ORDER_DEADLINE_SECONDS")]
-    pub deadline_seconds: u32,
-}
+/// What the order's events, and all that is logged about them, can be found by.
+const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 
 /// Places orders.
 pub struct PlaceOrder {
     spine: Spine,
-    config: Config,
+    config: PlacementConfig,
 }
 
 impl Function for PlaceOrder {
     const NAME: &'static str = env!("CARGO_PKG_NAME");
-    type Config = Config;
+    type Config = PlacementConfig;
 
-    async fn start(aws: &Aws, config: Config) -> Result<Self, StartError> {
+    async fn start(aws: &Aws, config: PlacementConfig) -> Result<Self, StartError> {
         let spine = Spine::new(aws.dynamodb(), config.outbox.clone(), aws.ambient());
         Ok(Self { spine, config })
     }
@@ -57,12 +40,17 @@ impl HttpHandler for PlaceOrder {
             Ok(read) => read,
             Err(problem) => return Ok(problem.into()),
         };
+        let trace = trace_header(&request.headers);
         let order_id = order_id(caller, key).to_string();
-        let hash = order.hash()?;
-        Ok(match self.place(&order_id, order, &hash, trace_header(&request.headers)).await? {
-            Outcome::Applied => accepted(&order_id),
-            Outcome::Duplicate(Some(head)) if head.command_hash == hash => accepted(&order_id),
-            Outcome::Duplicate(_) => key_reused().into(),
+        let placement = Placement::of(order_id, order, trace, &self.config, self.spine.ambient())?;
+        let Placement { order_id, correlation_id, hash, transition } = placement;
+        Ok(match Placed::of(self.spine.commit(transition).await?, &hash) {
+            Placed::Now => {
+                tracing::info!(orderId = order_id, correlationId = %correlation_id, "order placed");
+                accepted(&order_id, correlation_id)
+            }
+            Placed::Before(correlation_id) => accepted(&order_id, correlation_id),
+            Placed::Another => key_reused().into(),
         })
     }
 }
@@ -83,37 +71,11 @@ fn read(request: &ApiGatewayV2httpRequest) -> Result<(&str, order::PlaceOrder), 
     Ok((key, order))
 }
 
-impl PlaceOrder {
-    async fn place(
-        &self,
-        order_id: &str,
-        order: order::PlaceOrder,
-        hash: &str,
-        trace: Option<String>,
-    ) -> Result<Outcome<OrderHead>, Failure> {
-        let now = self.spine.ambient().now();
-        // That there is no such order is a guess; the head's condition corrects it.
-        let command = Command::Place { order_id: order_id.to_owned(), order, now };
-        let Ok(OrderEvent::Placed(placed)) = decide(OrderState::Absent, command) else {
-            return Err(Failure::permanent("a new order can always be placed"));
-        };
-        let event = self.spine.event(&Cause::root(SagaStyle::Choreographed, trace), &placed)?;
-        let deadline = now.as_second().saturating_add(self.config.deadline_seconds.into());
-        let head = OrderHead::open(&placed, hash.to_owned(), event.event_id, deadline);
-        let correlation_id = event.event_id;
-        let transition = start(&self.config.event_store, order_id, &head, &[event])?;
-        let outcome = self.spine.commit(transition).await?;
-        if matches!(outcome, Outcome::Applied) {
-            tracing::info!(orderId = order_id, correlationId = %correlation_id, "order placed");
-        }
-        Ok(outcome)
-    }
-}
-
 /// The same to the byte whenever the same request is repeated.
-fn accepted(order_id: &str) -> ApiGatewayV2httpResponse {
+fn accepted(order_id: &str, correlation_id: impl std::fmt::Display) -> ApiGatewayV2httpResponse {
     let body = serde_json::json!({ "orderId": order_id, "status": "accepted" });
     let response = respond(202, "application/json", body.to_string());
+    let response = with_header(response, CORRELATION_ID, &correlation_id.to_string());
     with_header(response, LOCATION, &format!("/orders/{order_id}"))
 }
 

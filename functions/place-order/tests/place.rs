@@ -20,6 +20,7 @@ struct Answer {
     status: i64,
     content_type: String,
     location: Option<String>,
+    correlation_id: Option<String>,
     body: String,
 }
 
@@ -74,6 +75,7 @@ async fn ask(handler: &PlaceOrder, request: Value) -> Answer {
         status: response.status_code,
         content_type: header("content-type").unwrap(),
         location: header("location"),
+        correlation_id: header("x-correlation-id"),
         body,
     }
 }
@@ -99,6 +101,7 @@ async fn an_order_is_appended_and_announced_in_one_call() {
     assert_eq!(answer.status, 202);
     assert_eq!(answer.location, Some(format!("/orders/{id}")));
     assert_eq!(answer.json(), json!({ "orderId": id, "status": "accepted" }));
+    assert_eq!(answer.correlation_id, Some(heads(&cloud)[0].correlation_id.to_string()));
     assert_eq!(cloud.take_call_names(), ["dynamodb:TransactWriteItems"]);
 
     let announced = cloud.announced();
@@ -125,11 +128,16 @@ async fn an_order_is_appended_and_announced_in_one_call() {
 }
 
 #[tokio::test]
-async fn a_high_value_order_runs_choreographed_as_well() {
-    let cloud = cloud();
-    let body = serde_json::to_string(&command(&[("keyboard", 1_000)])).unwrap();
-    assert_eq!(post(&cloud, request("k1", &body)).await.status, 202);
-    assert_eq!(cloud.announced()[0].1["metadata"]["saga"], "choreographed");
+async fn an_order_of_more_than_a_thousand_says_that_it_is_orchestrated() {
+    for (price, saga) in [("999.99", "choreographed"), ("1000", "choreographed"), ("1000.01", "orchestrated")]
+    {
+        let cloud = cloud();
+        let mut order = order();
+        order["items"] = json!([{ "productId": "keyboard", "quantity": 1, "price": 1 }]);
+        let body = order.to_string().replace("\"price\":1", &format!("\"price\":{price}"));
+        assert_eq!(post(&cloud, request("k1", &body)).await.status, 202);
+        assert_eq!(cloud.announced()[0].1["metadata"]["saga"], saga, "{price}");
+    }
 }
 
 #[tokio::test]

@@ -4,26 +4,28 @@
 //!
 //! The intent is created unconfirmed and its id is persisted before anything is charged, so whoever has to know what
 //! became of the charge can ask the gateway. Whoever moves the row on from `pending` owns the charge: this step
-//! never undoes itself.
+//! never undoes itself. While the gateway is out of order nothing is begun: the circuit breaker is asked before the
+//! intent, and the message waits.
 
 use std::collections::BTreeMap;
 
 use eda::Failure;
 use eda::aws::Aws;
-use eda::batch::Consumer;
+use eda::breaker::{Breaker, BreakerConfig};
 use eda::event::{Emission, Event};
 use eda::outbox::OutboxRow;
 use eda::row::Table;
+use eda::saga::{SagaStep, Stepped};
 use eda::serve::{Function, StartError};
 use eda::spine::Spine;
-use eda::step::Step;
-use eda::stripe::{Gateway, GatewayConfig, Intent, IntentStatus, NewIntent, StripeError};
+use eda::stripe::{Gateway, GatewayConfig, Intent, IntentStatus, NewIntent, StripeError, Visit};
 use eda::transition::{Outcome, Transition, Written};
+use eda::write::ConditionalWrite;
 use envconfig::Envconfig;
 use shop::KEEP_DAYS;
-use shop::events::{InventoryReserved, PaymentFailed, PaymentProcessed};
-use shop::payment::{CHARGE, Charge, DECLINE, Payment, PaymentState, Resume};
-use shop::saga::reason;
+use shop::events::{CircuitStateChanged, InventoryReserved, PaymentFailed, PaymentProcessed};
+use shop::payment::{CHARGE, Charge, GATEWAY, Payment, PaymentState, Resume};
+use shop::saga::{Refused, reason};
 
 /// The tables of this step, and the gateway.
 #[derive(Clone, Debug, Envconfig)]
@@ -37,6 +39,9 @@ pub struct Config {
     /// Who charges.
     #[envconfig(nested)]
     pub gateway: GatewayConfig,
+    /// When nobody asks it.
+    #[envconfig(nested)]
+    pub breaker: BreakerConfig,
 }
 
 /// Charges an order.
@@ -44,6 +49,14 @@ pub struct ProcessPayment {
     spine: Spine,
     gateway: Gateway,
     payments: Table<Payment>,
+}
+
+/// What is to be done about a payment.
+enum Intended {
+    /// The intent of this id is to be confirmed.
+    Pending(String),
+    /// Nothing: this came of it before.
+    Settled(Stepped),
 }
 
 /// What became of an intent, once it is final.
@@ -60,86 +73,149 @@ impl Function for ProcessPayment {
 
     async fn start(aws: &Aws, config: Config) -> Result<Self, StartError> {
         let spine = Spine::new(aws.dynamodb(), config.outbox, aws.ambient());
-        let gateway = Gateway::open(aws, config.gateway).await?;
+        let breaker =
+            Breaker::open::<CircuitStateChanged>(aws, &spine, &config.breaker, GATEWAY, Self::NAME).await;
+        let gateway = Gateway::open(aws, config.gateway, breaker).await?;
         Ok(Self { spine, gateway, payments: config.payments })
     }
 }
 
-impl Consumer for ProcessPayment {
+impl SagaStep for ProcessPayment {
     type Message = Event<InventoryReserved>;
 
-    async fn consume(&self, reserved: Event<InventoryReserved>) -> Result<(), Failure> {
-        let Some(intent) = self.intend(&reserved).await? else {
-            return Ok(());
+    async fn step(&self, reserved: Event<InventoryReserved>) -> Result<Stepped, Failure> {
+        let charge = match Charge::of(&reserved.data) {
+            Ok(charge) => charge,
+            Err(reason) => {
+                return match self.refuse(&reserved, reason).await? {
+                    Outcome::Applied => Ok(Refused::Payment.because(reason)),
+                    Outcome::Duplicate(row) => self.standing(&reserved, row),
+                };
+            }
         };
-        match self.confirm(&reserved.data.order_id, &intent).await? {
-            Verdict::Charged => self.record(&reserved, CHARGE, self.processed(&reserved, intent)?).await,
-            Verdict::Declined(code) => self.record(&reserved, DECLINE, self.failed(&reserved, &code)?).await,
-            Verdict::Canceled => Ok(()),
-        }
+        let visit = self.gateway.visit().await?;
+        let paid = self.pay(&visit, &reserved, charge).await;
+        visit.end().await;
+        paid
     }
 }
 
 impl ProcessPayment {
-    /// The intent to confirm, persisted as pending, or none where the payment is settled.
+    /// Intent, call, record.
+    async fn pay(
+        &self,
+        gateway: &Visit<'_>,
+        reserved: &Event<InventoryReserved>,
+        charge: Charge,
+    ) -> Result<Stepped, Failure> {
+        let intent = match self.intend(gateway, reserved, charge).await? {
+            Intended::Pending(intent) => intent,
+            Intended::Settled(stepped) => return Ok(stepped),
+        };
+        let order_id = &reserved.data.order_id;
+        match self.confirm(gateway, order_id, &intent).await? {
+            Verdict::Charged => {
+                let processed = self.processed(reserved, &intent)?;
+                let charged = Payment::step(&self.payments, order_id, CHARGE);
+                self.record(reserved, charged, processed.clone(), Stepped::Done(processed)).await
+            }
+            Verdict::Declined(code) => {
+                let failed = self.failed(reserved, &code)?;
+                let declined = Payment::decline(&self.payments, order_id, &code);
+                self.record(reserved, declined, failed, Refused::Payment.because(code)).await
+            }
+            Verdict::Canceled => Ok(Refused::Compensated.because(reason::COMPENSATED)),
+        }
+    }
+
+    /// The intent to confirm, persisted as pending, or what came of the payment where it is settled.
     ///
     /// Found pending, the stored intent is the one: a gateway that has forgotten the key has just made another. That
     /// one stays unconfirmed for ever, and so can never charge; the same goes for a late payment after a tombstone.
-    async fn intend(&self, reserved: &Event<InventoryReserved>) -> Result<Option<String>, Failure> {
+    async fn intend(
+        &self,
+        gateway: &Visit<'_>,
+        reserved: &Event<InventoryReserved>,
+        charge: Charge,
+    ) -> Result<Intended, Failure> {
         let order_id = &reserved.data.order_id;
-        let expires_at = self.spine.ambient().expires_in_days(KEEP_DAYS);
-        let standing = match self.create(&reserved.data).await? {
-            Ok((Charge { amount_minor, currency, .. }, Intent { id, .. })) => {
+        let standing = match self.create(gateway, order_id, &charge).await? {
+            Ok(Intent { id, .. }) => {
+                let Charge { amount_minor, currency, .. } = charge;
+                let expires_at = self.spine.ambient().expires_in_days(KEEP_DAYS);
                 let pending =
                     Payment::intend(&self.payments, order_id, &id, amount_minor, &currency, expires_at)?;
                 match self.spine.write(pending).await? {
-                    Written::Applied(_) => return Ok(Some(id)),
+                    Written::Applied(_) => return Ok(Intended::Pending(id)),
                     Written::Refused(standing) => standing,
                 }
             }
-            Err(reason) => {
-                let refused = Payment::refuse(&self.payments, order_id, expires_at)?;
-                let refused = Transition::guarded_by(refused).emit(self.failed(reserved, reason)?);
-                match self.spine.commit(refused).await? {
-                    Outcome::Applied => return Ok(None),
-                    Outcome::Duplicate(standing) => standing,
-                }
-            }
+            Err(reason) => match self.refuse(reserved, reason).await? {
+                Outcome::Applied => return Ok(Intended::Settled(Refused::Payment.because(reason))),
+                Outcome::Duplicate(standing) => standing,
+            },
         };
-        let payment = standing.ok_or_else(|| Failure::transient("the payment was refused by no row"))?;
-        match Resume::of(Some(payment.status)) {
-            Resume::Confirm => Ok(Some(payment.intent()?.to_owned())),
-            Resume::Acknowledge => Ok(None),
+        match (Resume::of(standing.as_ref().map(|payment| payment.status)), standing) {
+            (Resume::Confirm, Some(payment)) => Ok(Intended::Pending(payment.intent()?.to_owned())),
+            (_, standing) => Ok(Intended::Settled(self.standing(reserved, standing)?)),
         }
+    }
+
+    /// What the row of a settled payment says of this step.
+    fn standing(
+        &self,
+        reserved: &Event<InventoryReserved>,
+        row: Option<Payment>,
+    ) -> Result<Stepped, Failure> {
+        let payment = row.ok_or_else(|| Failure::transient("the payment was refused by no row"))?;
+        match payment.status {
+            PaymentState::Charged => Ok(Stepped::Done(self.processed(reserved, payment.intent()?)?)),
+            PaymentState::Declined => {
+                Ok(Refused::Payment.because(payment.reason.unwrap_or_else(|| reason::DECLINED.to_owned())))
+            }
+            PaymentState::Undoing | PaymentState::Undone => {
+                Ok(Refused::Compensated.because(reason::COMPENSATED))
+            }
+            PaymentState::Pending => Err(Failure::transient("the payment is not settled")),
+        }
+    }
+
+    /// The order cannot be charged at all.
+    async fn refuse(
+        &self,
+        reserved: &Event<InventoryReserved>,
+        reason: &str,
+    ) -> Result<Outcome<Payment>, Failure> {
+        let expires_at = self.spine.ambient().expires_in_days(KEEP_DAYS);
+        let refused = Payment::refuse(&self.payments, &reserved.data.order_id, reason, expires_at)?;
+        self.spine.commit(Transition::guarded_by(refused).emit(self.failed(reserved, reason)?)).await
     }
 
     /// Creates the intent: no money moves. `Err(reason)` where the order cannot be charged at all.
     async fn create(
         &self,
-        order: &InventoryReserved,
-    ) -> Result<Result<(Charge, Intent), &'static str>, Failure> {
-        let charge = match Charge::of(order) {
-            Ok(charge) => charge,
-            Err(reason) => return Ok(Err(reason)),
-        };
+        gateway: &Visit<'_>,
+        order_id: &str,
+        charge: &Charge,
+    ) -> Result<Result<Intent, &'static str>, Failure> {
         let new = NewIntent {
             amount_minor: charge.amount_minor,
             currency: charge.currency.clone(),
             payment_method: charge.payment_method.clone(),
-            metadata: BTreeMap::from([("orderId".to_owned(), order.order_id.clone())]),
+            metadata: BTreeMap::from([("orderId".to_owned(), order_id.to_owned())]),
         };
-        let key = format!("{}:create", order.order_id);
-        let created = match self.gateway.create_intent(&new, &key).await {
+        let key = format!("{order_id}:create");
+        let created = match gateway.create_intent(&new, &key).await {
             // A saved failure would come again for a day, longer than the order lives. Another intent does no harm: only
             // the one that gets into the row is ever confirmed.
             Err(StripeError::Unavailable { replayed: true, .. }) => {
                 let another = format!("{key}:{}", self.spine.ambient().new_id());
-                self.gateway.create_intent(&new, &another).await
+                gateway.create_intent(&new, &another).await
             }
             created => created,
         };
         match created {
-            Ok(intent) => Ok(Ok((charge, intent))),
+            Ok(intent) => Ok(Ok(intent)),
             // Too small, too large, a currency not accepted, a payment method unknown: what the customer gave.
             Err(StripeError::Invalid { param: Some(param), .. })
                 if matches!(param.as_str(), "amount" | "currency" | "payment_method") =>
@@ -156,8 +232,8 @@ impl ProcessPayment {
     /// are as good repeated; of any other answer, a saved `processing` and a saved 500 among them, only the
     /// intent itself tells the truth. Where a 500 was saved and nothing was done, every delivery gets the 500 again
     /// and finds the intent unconfirmed: the order's deadline ends it, and nothing was charged.
-    async fn confirm(&self, order_id: &str, intent: &str) -> Result<Verdict, Failure> {
-        let doubt = match self.gateway.confirm(intent, &format!("{order_id}:confirm")).await {
+    async fn confirm(&self, gateway: &Visit<'_>, order_id: &str, intent: &str) -> Result<Verdict, Failure> {
+        let doubt = match gateway.confirm(intent, &format!("{order_id}:confirm")).await {
             Ok(Intent { status: IntentStatus::Succeeded, .. }) => return Ok(Verdict::Charged),
             Err(StripeError::Declined(decline)) => return Ok(Verdict::Declined(decline.code)),
             Ok(unsettled) => format!("the gateway answered {:?}", unsettled.status),
@@ -166,7 +242,7 @@ impl ProcessPayment {
             }
             Err(error) => return Err(error.into()),
         };
-        match self.gateway.retrieve(intent).await?.status {
+        match gateway.retrieve(intent).await?.status {
             IntentStatus::Succeeded => Ok(Verdict::Charged),
             IntentStatus::Canceled => Ok(Verdict::Canceled),
             status => Err(Failure::transient(format!("the payment is {status:?}")).because(doubt)),
@@ -177,25 +253,26 @@ impl ProcessPayment {
     async fn record(
         &self,
         reserved: &Event<InventoryReserved>,
-        step: Step<PaymentState>,
+        guard: ConditionalWrite<Payment>,
         result: Emission,
-    ) -> Result<(), Failure> {
-        let guard = Payment::step(&self.payments, &reserved.data.order_id, step);
+        stepped: Stepped,
+    ) -> Result<Stepped, Failure> {
         match self.spine.commit(Transition::guarded_by(guard).emit(result)).await? {
-            Outcome::Applied => {}
+            Outcome::Applied => Ok(stepped),
             Outcome::Duplicate(row) => {
-                tracing::info!(status = ?row.map(|row| row.status), "the payment was settled by someone else");
+                let status = row.as_ref().map(|payment| payment.status);
+                tracing::info!(?status, "the payment was settled by someone else");
+                self.standing(reserved, row)
             }
         }
-        Ok(())
     }
 
-    fn processed(&self, reserved: &Event<InventoryReserved>, intent: String) -> Result<Emission, Failure> {
+    fn processed(&self, reserved: &Event<InventoryReserved>, intent: &str) -> Result<Emission, Failure> {
         let order = &reserved.data;
         let processed = PaymentProcessed {
             order_id: order.order_id.clone(),
             customer_id: order.customer_id.clone(),
-            payment_id: intent,
+            payment_id: intent.to_owned(),
             amount: order.total_amount,
             currency: order.currency.clone(),
             shipping_address: order.shipping_address.clone(),

@@ -2,5 +2,5 @@
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), eda::serve::StartError> {
-    eda::serve::queue::<process_payment::ProcessPayment>().await
+    eda::serve::saga_step::<process_payment::ProcessPayment>().await
 }

@@ -39,7 +39,8 @@ impl Stage {
         cloud.secret(SECRET, API_KEY);
         let changed = [("PAYMENT_GATEWAY_URL", gateway.url()), ("PAYMENT_GATEWAY_TIMEOUT_MS", milliseconds)];
         let worker = cloud.worker_of(cloud.start_with::<ProcessPayment>(&changed).await);
-        assert_eq!(cloud.take_call_names(), ["secretsmanager:GetSecretValue"]);
+        let circuit_and_key = ["dynamodb:GetItem", "secretsmanager:GetSecretValue"];
+        assert_eq!(cloud.take_call_names(), circuit_and_key);
         Self { cloud, gateway, worker }
     }
 
@@ -67,6 +68,10 @@ impl Stage {
     async fn acknowledged(&self, event: &Value) -> bool {
         let batch = queue_batch(std::slice::from_ref(event));
         self.worker.handle(batch, self.cloud.deadline()).await.batch_item_failures.is_empty()
+    }
+
+    async fn call(&self, event: &Value) -> Result<Value, (&'static str, String)> {
+        self.cloud.call(self.worker.consumer(), event).await
     }
 
     fn row(&self) -> Option<Payment> {
@@ -345,6 +350,7 @@ async fn a_settled_payment_is_left_alone_and_a_tombstone_charges_nothing() {
             intent_id: (status != Undone).then(|| "pi_1".into()),
             amount_minor: None,
             currency: None,
+            reason: None,
             answered: Default::default(),
             expires_at: 0,
         };
@@ -392,6 +398,47 @@ async fn an_intent_that_someone_cancelled_is_acknowledged() {
 }
 
 #[tokio::test]
+async fn while_the_gateway_is_out_of_order_nothing_is_begun_and_the_message_waits() {
+    let stage = Stage::set().await;
+    let event = stage.order();
+    let outage = Trouble { on: On::default(), times: None, what: Do::Unavailable { status: 503 } };
+    stage.gateway.fault(outage).unwrap();
+    for _ in 0..5 {
+        assert!(!stage.acknowledged(&event).await);
+    }
+    assert_eq!(stage.calls(), [(CallKind::Create, 5)]);
+    stage.cloud.take_calls();
+
+    assert!(!stage.acknowledged(&event).await);
+    assert_eq!(stage.calls(), [(CallKind::Create, 5)], "it is not asked in vain");
+    let calls = stage.cloud.take_calls();
+    assert_eq!(calls.len(), 1, "{calls:?}");
+    assert_eq!(calls[0].name, "sqs:ChangeMessageVisibilityBatch");
+    let hidden = calls[0].body["Entries"][0]["VisibilityTimeout"].as_u64().unwrap();
+    assert!((30..=37).contains(&hidden), "until the circuit may be tried, and a little longer: {hidden} s");
+
+    stage.gateway.gateway().clear_faults();
+    stage.cloud.advance(Duration::from_secs(30));
+    assert!(stage.acknowledged(&event).await);
+    assert_eq!((stage.state(), stage.charged()), (Some(PaymentState::Charged), 14_850));
+    let names = stage.cloud.announced_names();
+    assert_eq!(names.iter().filter(|name| *name == "PaymentProcessed").count(), 1);
+    assert_eq!(names.iter().filter(|name| *name == "CircuitStateChanged").count(), 3, "{names:?}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_charged_is_refused_while_the_gateway_is_out_of_order() {
+    let stage = Stage::set().await;
+    let outage = Trouble { on: On::default(), times: None, what: Do::Unavailable { status: 503 } };
+    stage.gateway.fault(outage).unwrap();
+    for _ in 0..5 {
+        assert!(!stage.acknowledged(&stage.order()).await);
+    }
+    assert!(stage.acknowledged(&stage.event(|order| order.payment_method = None)).await);
+    assert_eq!(stage.state(), Some(PaymentState::Declined));
+}
+
+#[tokio::test]
 async fn a_lost_reply_of_the_intents_write_is_read_as_what_it_was() {
     let stage = Stage::set().await;
     stage.cloud.inject("dynamodb:PutItem", Fault::ReplyLost);
@@ -411,7 +458,8 @@ async fn a_rotated_key_is_read_again_and_the_call_repeated() {
         worker.handle(batch, stage.cloud.deadline()).await.batch_item_failures.len()
     };
     assert_eq!(deliver().await, 1, "the old key is refused, and the secret still holds it");
-    assert_eq!(stage.cloud.take_call_names(), ["secretsmanager:GetSecretValue"]);
+    // The circuit breaker hears of it: a key that is refused is refused for everybody.
+    assert_eq!(stage.cloud.take_call_names(), ["secretsmanager:GetSecretValue", "dynamodb:PutItem"]);
     stage.cloud.secret(SECRET, "sk_test_new\n");
     assert_eq!(deliver().await, 0);
     let names = stage.cloud.take_call_names();
@@ -429,4 +477,52 @@ async fn poison_is_parked_with_its_reason() {
     assert_eq!(calls.len(), 1);
     let reason = calls[0].body["MessageAttributes"]["reason"]["StringValue"].as_str().unwrap();
     assert!(reason.contains("totalAmount"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_state_machine_gets_the_payment_however_often_it_calls() {
+    let stage = Stage::set().await;
+    let order = stage.order();
+    let first = stage.call(&order).await.unwrap();
+    assert_eq!(first["detail"], stage.cloud.announced()[0].1);
+    let again = stage.call(&order).await.unwrap();
+    assert_eq!(again["detail"]["paymentId"], first["detail"]["paymentId"]);
+    assert_eq!(again["detail"]["metadata"]["eventId"], first["detail"]["metadata"]["eventId"]);
+    assert_eq!(stage.cloud.announced_names(), ["PaymentProcessed"]);
+    assert_eq!(stage.gateway.ledger().intents.iter().map(|intent| intent.charges).sum::<u32>(), 1);
+}
+
+#[tokio::test]
+async fn a_state_machine_is_told_why_nothing_was_charged() {
+    for (method, reason) in
+        [(None, "no_payment_method"), (Some("pm_card_visa_chargeDeclined"), "card_declined")]
+    {
+        let stage = Stage::set().await;
+        let order = stage.event(|order| order.payment_method = method.map(ToOwned::to_owned));
+        for _ in 0..2 {
+            let (name, said) = stage.call(&order).await.unwrap_err();
+            assert_eq!((name, said.as_str()), ("PaymentDeclined", reason));
+        }
+        assert_eq!(stage.cloud.announced_names(), ["PaymentFailed"]);
+    }
+}
+
+#[tokio::test]
+async fn a_state_machine_that_comes_after_the_compensation_is_told_so() {
+    let stage = Stage::set().await;
+    for status in [PaymentState::Undoing, PaymentState::Undone] {
+        let row = Payment {
+            order_id: ORDER.into(),
+            status,
+            intent_id: None,
+            amount_minor: None,
+            currency: None,
+            reason: None,
+            answered: Default::default(),
+            expires_at: 0,
+        };
+        stage.cloud.put("PaymentsTable", &row);
+        assert_eq!(stage.call(&stage.order()).await.unwrap_err().0, "Compensated", "{status:?}");
+    }
+    assert!(stage.gateway.ledger().intents.iter().all(|intent| intent.charges == 0));
 }

@@ -3,17 +3,14 @@
 //! A stream record is a doorbell. The events are read from the store, after the view's own checkpoint, so a record
 //! that comes twice, late or out of order changes nothing, and a gap closes itself.
 
-use aws_sdk_dynamodb::Client;
 use eda::Failure;
 use eda::aws::Aws;
 use eda::batch::{Deadline, Doorbell, FailedAt, Projection, StreamConsumer, project_each};
-use eda::event_store::load;
 use eda::row::Table;
-use eda::rows::Rows;
 use eda::serve::{Function, StartError};
-use eda::transition::Written;
+use eda::view::{Current, Generations, Projector, WRITERS_LAG};
 use envconfig::Envconfig;
-use shop::order::{OrderHead, OrderView, OrderViewRow};
+use shop::order::{ORDERS, OrderHead, OrderViewRow};
 
 /// The tables of this projection.
 #[derive(Clone, Debug, Envconfig)]
@@ -24,16 +21,15 @@ pub struct Config {
     /// One row per order, with its checkpoint.
     #[envconfig(from = "ORDER_VIEWS_TABLE")]
     pub views: Table<OrderViewRow>,
+    /// The views' generations: which of them are kept up to date.
+    #[envconfig(from = "PROJECTIONS_TABLE")]
+    pub projections: Table<Generations>,
 }
-
-/// How often a view is tried again that others move at the same time. An order has few events, so few can.
-const ATTEMPTS: usize = 4;
 
 /// Projects orders into their views.
 pub struct ProjectOrders {
-    dynamodb: Client,
-    rows: Rows,
-    config: Config,
+    projector: Projector<OrderViewRow, OrderHead>,
+    current: Current,
 }
 
 impl Function for ProjectOrders {
@@ -41,8 +37,10 @@ impl Function for ProjectOrders {
     type Config = Config;
 
     async fn start(aws: &Aws, config: Config) -> Result<Self, StartError> {
-        let dynamodb = aws.dynamodb();
-        Ok(Self { rows: Rows::new(dynamodb.clone()), dynamodb, config })
+        let current = Current::new(aws.dynamodb(), config.projections, ORDERS, aws.ambient(), WRITERS_LAG);
+        // Known before the first doorbell rings; where it cannot be read now, it is read then.
+        let _ = current.get().await;
+        Ok(Self { projector: Projector::new(aws.dynamodb(), config.event_store, config.views), current })
     }
 }
 
@@ -56,39 +54,9 @@ impl StreamConsumer for ProjectOrders {
 
 impl Projection for ProjectOrders {
     async fn project(&self, order_id: &str, version: u64) -> Result<(), Failure> {
-        let mut stored = self.rows.read(&self.config.views, OrderViewRow::key(order_id)).await?;
-        for _ in 0..ATTEMPTS {
-            if stored.as_ref().is_some_and(|row| row.checkpoint >= version) {
-                return Ok(());
-            }
-            let Some(next) = self.next(order_id, stored.as_ref()).await? else {
-                tracing::warn!(orderId = order_id, version, "the store has no event for this doorbell");
-                return Ok(());
-            };
-            let checkpoint = stored.map(|row| row.checkpoint);
-            match self.rows.write(next.replacing(&self.config.views, checkpoint)?).await? {
-                Written::Applied(_) => return Ok(()),
-                Written::Refused(other) => stored = other,
-            }
+        for generation in self.current.get().await?.maintained() {
+            self.projector.project(order_id, version, generation).await?;
         }
-        Err(Failure::transient("the view is being moved by others"))
-    }
-}
-
-impl ProjectOrders {
-    /// The view after the events that `stored` does not hold yet; `None` where the store has none.
-    async fn next(
-        &self,
-        order_id: &str,
-        stored: Option<&OrderViewRow>,
-    ) -> Result<Option<OrderViewRow>, Failure> {
-        // A view that an earlier release wrote in another form is folded anew: only the events count.
-        let view = stored.and_then(|row| row.view().ok());
-        let checkpoint = view.as_ref().map_or(0, |view| view.version);
-        let events = load(&self.dynamodb, &self.config.event_store, order_id, checkpoint).await?;
-        if events.is_empty() {
-            return Ok(None);
-        }
-        OrderView::fold(view, &events)?.as_ref().map(OrderViewRow::of).transpose()
+        Ok(())
     }
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use eda::batch::{Deadline, StreamWorker};
 use eda::event::{Cause, Contract, Emission, SagaStyle};
-use eda::event_store::StoredEvent;
+use eda::event_store::{Fold, StoredEvent};
 use eda::testing::{Fault, TestCloud, stream_batch};
+use eda::view::{FIRST_GENERATION, Generations, View};
 use project_orders::ProjectOrders;
 use serde_json::json;
 use shop::events::{OrderCancelled, OrderConfirmed};
@@ -59,13 +60,21 @@ fn unreadable(cloud: &TestCloud, order: &str, version: u64) -> StoredEvent {
     stored
 }
 
+/// The function in a new environment, which knows which generations there are.
+async fn started(cloud: &TestCloud) -> ProjectOrders {
+    let function = cloud.start::<ProjectOrders>().await;
+    let calls = cloud.take_call_names();
+    assert_eq!(calls.last().map(String::as_str), Some("dynamodb:GetItem"));
+    function
+}
+
 /// Delivers the events' records, and gives the sequence number to go on from.
 async fn ring(cloud: &TestCloud, events: &[&StoredEvent]) -> Option<String> {
     deliver(cloud, events, cloud.deadline()).await
 }
 
 async fn deliver(cloud: &TestCloud, events: &[&StoredEvent], deadline: Deadline) -> Option<String> {
-    let worker = StreamWorker::new(cloud.start::<ProjectOrders>().await);
+    let worker = StreamWorker::new(started(cloud).await);
     let events: Vec<_> = events.iter().map(|event| (*event).clone()).collect();
     let response = worker.handle(stream_batch(&events), deadline).await;
     assert!(response.batch_item_failures.len() <= 1);
@@ -73,7 +82,7 @@ async fn deliver(cloud: &TestCloud, events: &[&StoredEvent], deadline: Deadline)
 }
 
 fn view(cloud: &TestCloud, order: &str) -> Option<OrderView> {
-    let row = cloud.get("OrderViewsTable", OrderViewRow::key(order))?;
+    let row = cloud.get("OrderViewsTable", OrderViewRow::key(order, FIRST_GENERATION))?;
     let view = row.view().unwrap();
     assert_eq!(row.checkpoint, view.version);
     Some(view)
@@ -162,9 +171,12 @@ async fn a_lost_race_goes_on_from_the_view_that_won() {
     let cloud = cloud();
     let (placed, confirmed) = (placed(&cloud, "o1"), confirmed(&cloud, "o1"));
     // Between our read and our write, another projector writes the view of the first event.
-    let winner = OrderViewRow::of(&fold(&[&placed]).unwrap()).unwrap();
+    let winner = OrderViewRow::of(&fold(&[&placed]).unwrap(), FIRST_GENERATION).unwrap();
     cloud.put("OrderViewsTable", &winner);
-    cloud.inject("dynamodb:GetItem", Fault::Answered(json!({})));
+    // The first is about the generations.
+    for _ in 0..2 {
+        cloud.inject("dynamodb:GetItem", Fault::Answered(json!({})));
+    }
     assert_eq!(ring(&cloud, &[&confirmed]).await, None);
     assert_eq!(
         cloud.take_call_names(),
@@ -178,9 +190,12 @@ async fn a_lost_race_goes_on_from_the_view_that_won() {
 async fn a_race_lost_to_a_newer_view_is_done() {
     let cloud = cloud();
     let (placed, confirmed) = (placed(&cloud, "o1"), confirmed(&cloud, "o1"));
-    let winner = OrderViewRow::of(&fold(&[&placed, &confirmed]).unwrap()).unwrap();
+    let winner = OrderViewRow::of(&fold(&[&placed, &confirmed]).unwrap(), FIRST_GENERATION).unwrap();
     cloud.put("OrderViewsTable", &winner);
-    cloud.inject("dynamodb:GetItem", Fault::Answered(json!({})));
+    // The first is about the generations.
+    for _ in 0..2 {
+        cloud.inject("dynamodb:GetItem", Fault::Answered(json!({})));
+    }
     assert_eq!(ring(&cloud, &[&placed]).await, None);
     assert_eq!(cloud.take_call_names(), FIRST);
     assert_eq!(view(&cloud, "o1"), fold(&[&placed, &confirmed]));
@@ -263,7 +278,8 @@ async fn a_doorbell_without_events_is_passed_over() {
 async fn a_view_in_a_form_of_earlier_days_is_folded_anew() {
     let cloud = cloud();
     let (placed, confirmed) = (placed(&cloud, "o1"), confirmed(&cloud, "o1"));
-    let old = OrderViewRow { order_id: "o1".into(), checkpoint: 1, document: r#"{"state": "OPEN"}"#.into() };
+    let row = OrderViewRow::of(&fold(&[&placed]).unwrap(), FIRST_GENERATION).unwrap();
+    let old = OrderViewRow { document: r#"{"state": "OPEN"}"#.into(), ..row };
     cloud.put("OrderViewsTable", &old);
     assert_eq!(ring(&cloud, &[&confirmed]).await, None);
     assert_eq!(cloud.take_call_names(), FIRST);
@@ -281,8 +297,31 @@ async fn nothing_is_begun_after_the_deadline() {
 #[tokio::test]
 async fn the_sample_is_understood() {
     let cloud = cloud();
-    let worker = StreamWorker::new(cloud.start::<ProjectOrders>().await);
+    let worker = StreamWorker::new(started(&cloud).await);
     let sample = serde_json::from_str(include_str!("../events/order-placed.json")).unwrap();
     assert!(worker.handle(sample, cloud.deadline()).await.batch_item_failures.is_empty());
     assert_eq!(cloud.take_call_names(), ["dynamodb:GetItem", "dynamodb:Query"]);
+}
+
+#[tokio::test]
+async fn while_a_view_is_rebuilt_both_generations_are_kept_up_to_date_and_what_readers_see_comes_last() {
+    let cloud = cloud();
+    let placed = placed(&cloud, "o1");
+    let building = Generations::first("orders").started(cloud.ambient().now(), 100, 1).unwrap();
+    cloud.put("ProjectionsTable", &building);
+    let worker = StreamWorker::new(started(&cloud).await);
+    assert!(
+        worker
+            .handle(stream_batch(std::slice::from_ref(&placed)), cloud.deadline())
+            .await
+            .batch_item_failures
+            .is_empty()
+    );
+    let calls = cloud.take_calls();
+    let written = calls.iter().filter(|call| call.name == "dynamodb:PutItem");
+    let written: Vec<_> =
+        written.map(|call| call.body["Item"]["generation"]["N"].as_str().unwrap()).collect();
+    assert_eq!((written, calls.len()), (vec!["2", "1"], 6));
+    let row = cloud.get("OrderViewsTable", OrderViewRow::key("o1", 2)).unwrap();
+    assert_eq!((row.generation, Some(row.view().unwrap())), (2, fold(&[&placed])));
 }

@@ -2,5 +2,5 @@
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), eda::serve::StartError> {
-    eda::serve::queue::<refund_payment::RefundPayment>().await
+    eda::serve::saga_step::<refund_payment::RefundPayment>().await
 }

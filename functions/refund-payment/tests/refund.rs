@@ -76,6 +76,7 @@ impl Stage {
             intent_id,
             amount_minor: Some(14_850),
             currency: Some("USD".into()),
+            reason: None,
             answered: Default::default(),
             expires_at: 1,
         };
@@ -383,4 +384,40 @@ async fn poison_is_parked_with_its_reason() {
     assert_eq!(calls.len(), 1);
     let reason = calls[0].body["MessageAttributes"]["reason"]["StringValue"].as_str().unwrap();
     assert!(reason.contains("known: ShipmentFailed, OrderExpired"), "{reason}");
+}
+
+#[tokio::test]
+async fn while_the_gateway_is_out_of_order_the_payment_is_marked_and_the_message_waits() {
+    let stage = Stage::with_charge(PaymentState::Charged).await;
+    let outage = Trouble { on: On::default(), times: None, what: Do::Unavailable { status: 503 } };
+    stage.gateway.fault(outage).unwrap();
+    for _ in 0..5 {
+        assert!(!stage.acknowledged(&stage.failed()).await);
+    }
+    stage.cloud.take_calls();
+    assert!(!stage.acknowledged(&stage.failed()).await);
+    assert_eq!(stage.state(), Some(PaymentState::Undoing), "no late payment can be recorded meanwhile");
+    let calls = ["dynamodb:UpdateItem", "sqs:ChangeMessageVisibilityBatch"];
+    assert_eq!(stage.cloud.take_call_names(), calls, "the gateway is not asked in vain");
+    stage.gateway.gateway().clear_faults();
+    stage.cloud.advance(Duration::from_secs(30));
+    assert!(stage.acknowledged(&stage.failed()).await);
+    assert_eq!(stage.state(), Some(PaymentState::Undone));
+}
+
+#[tokio::test]
+async fn a_state_machine_gets_the_refund_however_often_it_calls() {
+    for status in [PaymentState::Charged, PaymentState::Declined] {
+        let stage = match status {
+            PaymentState::Charged => Stage::with_charge(status).await,
+            _ => Stage::with_intent(status).await,
+        };
+        let cause = bus_event(&stage.cloud, &order_expired(ORDER));
+        let step = stage.worker.consumer();
+        let first = stage.cloud.call(step, &cause).await.unwrap();
+        assert_eq!(first["detail"], stage.cloud.announced()[0].1, "{status:?}");
+        let again = stage.cloud.call(step, &cause).await.unwrap();
+        assert_eq!(again["detail"]["metadata"]["eventId"], first["detail"]["metadata"]["eventId"]);
+        assert_eq!(stage.cloud.announced_names(), ["PaymentRefunded"], "{status:?}");
+    }
 }

@@ -6,16 +6,21 @@ use eda::testing::{Fault, TestCloud, stream_batch};
 use relay_outbox::RelayOutbox;
 use serde_json::json;
 
-fn outbox(cloud: &TestCloud, count: usize) -> Vec<OutboxRow> {
-    let row = |index: usize| OutboxRow {
+fn row(index: usize) -> OutboxRow {
+    OutboxRow {
         ordering_key: format!("o{index}"),
         event_id: index.to_string(),
         source: "orders".into(),
         detail_type: "OrderPlaced".into(),
         detail: format!(r#"{{"orderId":"o{index}"}}"#),
         created_at: 0,
+        group: None,
+        counted: false,
         trace: Some("Root=1-5759e988-bd862e3fe1be46a994272793".into()),
-    };
+    }
+}
+
+fn outbox(cloud: &TestCloud, count: usize) -> Vec<OutboxRow> {
     let rows: Vec<_> = (0..count).map(row).collect();
     for row in &rows {
         cloud.put("OutboxTable", row);
@@ -105,6 +110,61 @@ async fn deletes_that_were_not_processed_are_sent_again() {
     cloud.inject("dynamodb:BatchWriteItem", Fault::Answered(answer));
     relay(&cloud, &rows).await;
     assert!(left(&cloud).is_empty());
+}
+
+/// Rows of these orders, in this order, that the ordered queue carries for a customer.
+fn ordered(cloud: &TestCloud, orders: &[&str]) -> Vec<OutboxRow> {
+    let of = |(index, order): (usize, &&str)| OutboxRow {
+        ordering_key: (*order).to_owned(),
+        group: Some("customer-1".into()),
+        ..row(index)
+    };
+    let rows: Vec<_> = orders.iter().enumerate().map(of).collect();
+    rows.iter().for_each(|row| cloud.put("OutboxTable", row));
+    rows
+}
+
+#[tokio::test]
+async fn the_ordered_queue_has_an_event_before_the_bus_and_the_row_goes_last() {
+    let cloud = TestCloud::of("relay-outbox");
+    let rows = ordered(&cloud, &["a"]);
+    assert_eq!(relay(&cloud, &rows).await, 0);
+    let calls = cloud.take_calls();
+    let names: Vec<_> = calls.iter().map(|call| call.name.as_str()).collect();
+    assert_eq!(names, ["sqs:SendMessageBatch", "events:PutEvents", "dynamodb:BatchWriteItem"]);
+    let message = &calls[0].body["Entries"][0];
+    assert_eq!(message["MessageGroupId"], json!("customer-1"));
+    assert_eq!(message["MessageDeduplicationId"], json!("0"));
+    let trace = "Root=1-5759e988-bd862e3fe1be46a994272793";
+    assert_eq!(message["MessageSystemAttributes"]["AWSTraceHeader"]["StringValue"], json!(trace));
+    let body: serde_json::Value = serde_json::from_str(message["MessageBody"].as_str().unwrap()).unwrap();
+    assert_eq!((&body["detail-type"], &body["detail"]["orderId"]), (&json!("OrderPlaced"), &json!("o0")));
+}
+
+#[tokio::test]
+async fn a_batch_of_messages_holds_one_event_of_an_order_at_most() {
+    let cloud = TestCloud::of("relay-outbox");
+    let rows = ordered(&cloud, &["a", "b", "a", "c"]);
+    relay(&cloud, &rows).await;
+    let calls = cloud.take_calls().into_iter().filter(|call| call.name == "sqs:SendMessageBatch");
+    let ids = |call: &serde_json::Value| -> Vec<String> {
+        let entries = call["Entries"].as_array().unwrap().iter();
+        entries.map(|entry| entry["MessageDeduplicationId"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(calls.map(|call| ids(&call.body)).collect::<Vec<_>>(), [vec!["0", "1", "3"], vec!["2"]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_ordered_queue_has_not_taken_the_bus_does_not_get() {
+    let cloud = TestCloud::of("relay-outbox");
+    let rows = ordered(&cloud, &["a", "a", "b"]);
+    let failed = json!([{ "Id": "0", "SenderFault": true, "Code": "InvalidParameterValue" }]);
+    let taken = json!([{ "Id": "1", "MessageId": "1", "MD5OfMessageBody": "" }]);
+    cloud.inject("sqs:SendMessageBatch", Fault::Answered(json!({ "Successful": taken, "Failed": failed })));
+    assert_eq!(relay(&cloud, &rows).await, 0);
+    let put = cloud.take_calls().into_iter().find(|call| call.name == "events:PutEvents").unwrap();
+    assert_eq!(put.body["Entries"].as_array().unwrap().len(), 1);
+    assert_eq!(left(&cloud), ["0", "1"], "the event and what is behind it stay for the sweeper");
 }
 
 #[tokio::test]

@@ -2,14 +2,15 @@
 //!
 //! `PaymentFailed`, `PaymentRefunded` → `InventoryReleased`
 
-use eda::Failure;
 use eda::aws::Aws;
-use eda::batch::Consumer;
+use eda::event::{Emission, Message as _};
 use eda::outbox::OutboxRow;
 use eda::row::{Key, Table};
+use eda::saga::{SagaStep, Stepped};
 use eda::serve::{Function, StartError};
 use eda::spine::Spine;
 use eda::transition::{Outcome, Transition};
+use eda::{Failure, telemetry};
 use envconfig::Envconfig;
 use shop::KEEP_DAYS;
 use shop::events::{InventoryReleased, PaymentFailed, PaymentRefunded};
@@ -72,20 +73,23 @@ impl NothingCharged {
     }
 }
 
-impl Consumer for ReleaseInventory {
+impl SagaStep for ReleaseInventory {
     type Message = NothingCharged;
 
-    async fn consume(&self, unpaid: NothingCharged) -> Result<(), Failure> {
+    async fn step(&self, unpaid: NothingCharged) -> Result<Stepped, Failure> {
         let cause = unpaid.cause();
         let released = unpaid.released();
         let mut row = self.spine.read(&self.config.reservations, Key::of(&released.order_id)).await?;
         for _ in 0..ATTEMPTS {
+            let items = row.as_ref().map(|row| row.items.clone()).unwrap_or_default();
+            let released = self.spine.event(&cause, &InventoryReleased { items, ..released.clone() })?;
             if row.as_ref().is_some_and(|row| row.answered.contains(&cause.id())) {
-                return Ok(());
+                telemetry::duplicate();
+                return Ok(Stepped::Done(released));
             }
             let transition = self.release(&unpaid, released.clone(), row)?;
-            row = match self.spine.commit(transition).await? {
-                Outcome::Applied => return Ok(()),
+            row = match self.spine.try_commit(transition).await? {
+                Outcome::Applied => return Ok(Stepped::Done(released)),
                 // It moved since it was read, and the refusal shows where to: as good as reading it again.
                 Outcome::Duplicate(moved) => moved,
             };
@@ -99,10 +103,10 @@ impl ReleaseInventory {
     fn release(
         &self,
         unpaid: &NothingCharged,
-        released: InventoryReleased,
+        released: Emission,
         row: Option<Reservation>,
     ) -> Result<Transition<Reservation>, Failure> {
-        let (table, cause, order_id) = (&self.config.reservations, unpaid.cause(), &released.order_id);
+        let (table, cause, order_id) = (&self.config.reservations, unpaid.cause(), unpaid.ordering_key());
         let decided = Release::of(row.as_ref().map(|row| row.status));
         let guard = match decided {
             Release::PutBack => Reservation::release(table, order_id, &cause.id()),
@@ -119,7 +123,6 @@ impl ReleaseInventory {
                 transition = transition.also(Product::put_back(&self.config.inventory, item));
             }
         }
-        let released = InventoryReleased { items, ..released };
-        Ok(transition.emit(self.spine.event(&cause, &released)?))
+        Ok(transition.emit(released))
     }
 }

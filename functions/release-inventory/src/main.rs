@@ -2,5 +2,5 @@
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), eda::serve::StartError> {
-    eda::serve::queue::<release_inventory::ReleaseInventory>().await
+    eda::serve::saga_step::<release_inventory::ReleaseInventory>().await
 }

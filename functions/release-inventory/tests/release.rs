@@ -176,3 +176,18 @@ async fn poison_is_parked_and_its_neighbours_are_served() {
     let reason = parked.body["MessageAttributes"]["reason"]["StringValue"].as_str().unwrap();
     assert!(reason.contains("known: PaymentFailed, PaymentRefunded"), "{reason}");
 }
+
+#[tokio::test]
+async fn a_state_machine_gets_the_release_however_often_it_calls() {
+    for status in [None, Some(ReservationState::Reserved), Some(ReservationState::Rejected)] {
+        let cloud = standing(status);
+        let step = cloud.start::<ReleaseInventory>().await;
+        let cause = bus_event(&cloud, &payment_refunded("o1"));
+        let first = cloud.call(&step, &cause).await.unwrap();
+        assert_eq!(first["detail"], cloud.announced()[0].1, "{status:?}");
+        let again = cloud.call(&step, &cause).await.unwrap();
+        assert_eq!(again["detail"]["items"], first["detail"]["items"], "{status:?}");
+        assert_eq!(again["detail"]["metadata"]["eventId"], first["detail"]["metadata"]["eventId"]);
+        assert_eq!(cloud.announced_names(), ["InventoryReleased"], "{status:?}");
+    }
+}

@@ -4,18 +4,18 @@
 
 use eda::Failure;
 use eda::aws::Aws;
-use eda::batch::Consumer;
-use eda::event::Event;
+use eda::event::{Emission, Event};
 use eda::outbox::OutboxRow;
 use eda::row::Table;
+use eda::saga::{SagaStep, Stepped};
 use eda::serve::{Function, StartError};
 use eda::spine::Spine;
 use eda::transition::{Outcome, Transition};
 use envconfig::Envconfig;
 use shop::KEEP_DAYS;
 use shop::events::{InventoryReservationFailed, InventoryReserved, OrderPlaced};
-use shop::saga::reason;
-use shop::stock::{MAX_PRODUCTS, Product, Quantity, Reservation, merged};
+use shop::saga::{Refused, reason};
+use shop::stock::{MAX_PRODUCTS, Product, Quantity, Reservation, ReservationState, merged};
 
 /// The tables of this step.
 #[derive(Clone, Debug, Envconfig)]
@@ -47,7 +47,7 @@ impl Function for ReserveInventory {
     }
 }
 
-impl Consumer for ReserveInventory {
+impl SagaStep for ReserveInventory {
     type Message = Event<OrderPlaced>;
 
     /// Orders that share a product run one after another: side by side they would only conflict.
@@ -56,7 +56,7 @@ impl Consumer for ReserveInventory {
         products.chain([placed.data.order_id.clone()]).collect()
     }
 
-    async fn consume(&self, placed: Event<OrderPlaced>) -> Result<(), Failure> {
+    async fn step(&self, placed: Event<OrderPlaced>) -> Result<Stepped, Failure> {
         let items = merged(&placed.data.items);
         if items.is_empty() || items.len() > MAX_PRODUCTS {
             return Err(Failure::permanent(format!(
@@ -64,9 +64,13 @@ impl Consumer for ReserveInventory {
                 items.len()
             )));
         }
-        match self.reserve(&placed, &items).await? {
-            Outcome::Applied | Outcome::Duplicate(_) => Ok(()),
-            Outcome::Rejected(first, others) => self.reject(&placed, [vec![first], others].concat()).await,
+        let reserved = self.reserved(&placed, &items)?;
+        match self.reserve(&placed, &items, reserved.clone()).await? {
+            Outcome::Applied => Ok(Stepped::Done(reserved)),
+            Outcome::Duplicate(row) => standing(row, reserved),
+            Outcome::Rejected(first, others) => {
+                self.reject(&placed, [vec![first], others].concat(), reserved).await
+            }
         }
     }
 }
@@ -76,10 +80,18 @@ impl ReserveInventory {
         &self,
         placed: &Event<OrderPlaced>,
         items: &[Quantity],
+        reserved: Emission,
     ) -> Result<Outcome<Reservation, String>, Failure> {
-        let order = &placed.data;
         let expires_at = self.spine.ambient().expires_in_days(KEEP_DAYS);
-        let guard = Reservation::reserve(&self.config.reservations, &order.order_id, items, expires_at)?;
+        let order_id = &placed.data.order_id;
+        let guard = Reservation::reserve(&self.config.reservations, order_id, items, expires_at)?;
+        let enough = |item| (Product::take(&self.config.inventory, item), item.product_id.clone());
+        let transition = Transition::guarded_by(guard).requiring(items.iter().map(enough)).emit(reserved);
+        self.spine.commit(transition).await
+    }
+
+    fn reserved(&self, placed: &Event<OrderPlaced>, items: &[Quantity]) -> Result<Emission, Failure> {
+        let order = &placed.data;
         let reserved = InventoryReserved {
             order_id: order.order_id.clone(),
             customer_id: order.customer_id.clone(),
@@ -89,13 +101,15 @@ impl ReserveInventory {
             payment_method: order.payment_method.clone(),
             shipping_address: order.shipping_address.clone(),
         };
-        let reserved = self.spine.event(&placed.cause(), &reserved)?;
-        let enough = |item| (Product::take(&self.config.inventory, item), item.product_id.clone());
-        let transition = Transition::guarded_by(guard).requiring(items.iter().map(enough)).emit(reserved);
-        self.spine.commit(transition).await
+        self.spine.event(&placed.cause(), &reserved)
     }
 
-    async fn reject(&self, placed: &Event<OrderPlaced>, unavailable: Vec<String>) -> Result<(), Failure> {
+    async fn reject(
+        &self,
+        placed: &Event<OrderPlaced>,
+        unavailable: Vec<String>,
+        reserved: Emission,
+    ) -> Result<Stepped, Failure> {
         let order = &placed.data;
         let expires_at = self.spine.ambient().expires_in_days(KEEP_DAYS);
         let guard = Reservation::reject(&self.config.reservations, &order.order_id, expires_at)?;
@@ -107,9 +121,21 @@ impl ReserveInventory {
         };
         let failed = self.spine.event(&placed.cause(), &failed)?;
         match self.spine.commit(Transition::guarded_by(guard).emit(failed)).await? {
-            Outcome::Applied => tracing::info!(reason = reason::OUT_OF_STOCK, "reservation rejected"),
-            Outcome::Duplicate(_) => {}
+            Outcome::Applied => {
+                tracing::info!(reason = reason::OUT_OF_STOCK, "reservation rejected");
+                Ok(Refused::OutOfStock.because(reason::OUT_OF_STOCK))
+            }
+            Outcome::Duplicate(row) => standing(row, reserved),
         }
-        Ok(())
     }
+}
+
+/// What the row that refused says of the step.
+fn standing(row: Option<Reservation>, reserved: Emission) -> Result<Stepped, Failure> {
+    let row = row.ok_or_else(|| Failure::transient("the reservation was refused by no row"))?;
+    Ok(match row.status {
+        ReservationState::Reserved => Stepped::Done(reserved),
+        ReservationState::Rejected => Refused::OutOfStock.because(reason::OUT_OF_STOCK),
+        ReservationState::Released => Refused::Compensated.because(reason::COMPENSATED),
+    })
 }

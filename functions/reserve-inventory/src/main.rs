@@ -2,5 +2,5 @@
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), eda::serve::StartError> {
-    eda::serve::queue::<reserve_inventory::ReserveInventory>().await
+    eda::serve::saga_step::<reserve_inventory::ReserveInventory>().await
 }

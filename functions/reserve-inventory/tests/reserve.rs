@@ -4,7 +4,7 @@
 use eda::row::Key;
 use eda::testing::{Fault, TestCloud, bus_event, queue_batch};
 use reserve_inventory::ReserveInventory;
-use serde_json::json;
+use serde_json::{Value, json};
 use shop::events::OrderPlaced;
 use shop::stock::{Product, Reservation, ReservationState};
 use shop::testing::{order_placed as order, product};
@@ -68,17 +68,20 @@ async fn a_short_item_rejects_the_whole_order_and_names_what_was_short() {
     assert_eq!(row.status, ReservationState::Rejected);
 }
 
-#[tokio::test]
-async fn a_tombstone_refuses_a_late_reservation() {
-    let cloud = stocked(&[("a", 5)]);
-    let tombstone = Reservation {
-        order_id: "o1".into(),
+fn tombstone(order_id: &str) -> Reservation {
+    Reservation {
+        order_id: order_id.into(),
         status: ReservationState::Released,
         items: vec![],
         answered: Default::default(),
         expires_at: 0,
-    };
-    cloud.put("ReservationsTable", &tombstone);
+    }
+}
+
+#[tokio::test]
+async fn a_tombstone_refuses_a_late_reservation() {
+    let cloud = stocked(&[("a", 5)]);
+    cloud.put("ReservationsTable", &tombstone("o1"));
     assert_eq!(deliver(&cloud, &[order("o1", &[("a", 2)])]).await, 0);
     assert_eq!(available(&cloud, "a"), 5);
     assert!(cloud.announced().is_empty());
@@ -135,4 +138,35 @@ async fn poison_is_parked_with_its_reason_and_its_neighbours_are_served() {
     let parked = calls.iter().find(|call| call.name == "sqs:SendMessage").unwrap();
     let reason = parked.body["MessageAttributes"]["reason"]["StringValue"].as_str().unwrap();
     assert!(reason.contains("OrderPlaced version \"9.9\" is unknown; known: 1.0, 2.0"), "{reason}");
+}
+
+async fn call(cloud: &TestCloud, event: &Value) -> Result<Value, (&'static str, String)> {
+    cloud.call(&cloud.start::<ReserveInventory>().await, event).await
+}
+
+#[tokio::test]
+async fn a_state_machine_gets_the_event_that_was_announced_however_often_it_calls() {
+    let cloud = stocked(&[("a", 5)]);
+    let placed = bus_event(&cloud, &order("o1", &[("a", 2)]));
+    let first = call(&cloud, &placed).await.unwrap();
+    assert_eq!(first["detail"], cloud.announced()[0].1);
+    assert_eq!(first["detail"]["metadata"]["saga"], "orchestrated");
+    let again = call(&cloud, &placed).await.unwrap();
+    assert_eq!(again["detail"]["metadata"]["eventId"], first["detail"]["metadata"]["eventId"]);
+    assert_eq!(cloud.take_call_names(), ["dynamodb:TransactWriteItems"; 2]);
+    assert_eq!((available(&cloud, "a"), cloud.announced().len()), (3, 1));
+}
+
+#[tokio::test]
+async fn a_state_machine_is_told_what_stands_in_the_row() {
+    let cloud = stocked(&[("a", 1)]);
+    let short = bus_event(&cloud, &order("o1", &[("a", 2)]));
+    for _ in 0..2 {
+        assert_eq!(call(&cloud, &short).await.unwrap_err(), ("OutOfStock", "out_of_stock".to_owned()));
+    }
+    assert_eq!(cloud.announced_names(), ["InventoryReservationFailed"]);
+    cloud.put("ReservationsTable", &tombstone("o2"));
+    let late = bus_event(&cloud, &order("o2", &[("a", 1)]));
+    assert_eq!(call(&cloud, &late).await.unwrap_err(), ("Compensated", "compensated".to_owned()));
+    assert_eq!(available(&cloud, "a"), 1);
 }

@@ -2,5 +2,5 @@
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), eda::serve::StartError> {
-    eda::serve::queue::<ship_order::ShipOrder>().await
+    eda::serve::saga_step::<ship_order::ShipOrder>().await
 }

@@ -21,7 +21,14 @@ fn put(cloud: &TestCloud, status: ShipmentState) {
     let (shipment_id, reason) = (None, None);
     cloud.put(
         "ShipmentsTable",
-        &Shipment { order_id: "o1".into(), status, shipment_id, reason, expires_at: 0 },
+        &Shipment {
+            order_id: "o1".into(),
+            status,
+            shipment_id,
+            reason,
+            answered: Default::default(),
+            expires_at: 0,
+        },
     );
 }
 
@@ -110,4 +117,31 @@ async fn poison_is_parked_and_its_neighbours_are_served() {
     let mut names = cloud.take_call_names();
     names.sort();
     assert_eq!(names, ["dynamodb:TransactWriteItems", "sqs:SendMessage"]);
+}
+
+async fn call(cloud: &TestCloud, event: &Value) -> Result<Value, (&'static str, String)> {
+    cloud.call(&cloud.start::<ShipOrder>().await, event).await
+}
+
+#[tokio::test]
+async fn a_state_machine_gets_the_shipment_however_often_it_calls() {
+    let cloud = TestCloud::of("ship-order");
+    let event = bus_event(&cloud, &paid("o1"));
+    for _ in 0..2 {
+        let shipped = call(&cloud, &event).await.unwrap();
+        assert_eq!(shipped["detail-type"], "OrderShipped");
+        assert_eq!(shipped["detail"]["metadata"]["eventId"], cloud.announced()[0].1["metadata"]["eventId"]);
+    }
+    assert_eq!(cloud.announced_names(), ["OrderShipped"]);
+}
+
+#[tokio::test]
+async fn a_state_machine_is_told_why_nothing_ships() {
+    let cloud = TestCloud::of("ship-order");
+    let far_away = PaymentProcessed { shipping_address: Some(unserved_address()), ..paid("o1") };
+    let refused = ("ShipmentRefused", "destination_not_served".to_owned());
+    for order in [far_away, paid("o1")] {
+        assert_eq!(call(&cloud, &bus_event(&cloud, &order)).await.unwrap_err(), refused, "closed is final");
+    }
+    assert_eq!(cloud.announced_names(), ["ShipmentFailed"]);
 }

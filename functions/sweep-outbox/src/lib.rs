@@ -3,7 +3,7 @@
 use eda::aws::Aws;
 use eda::batch::Deadline;
 use eda::outbox::{Publisher, PublisherConfig, Swept};
-use eda::serve::{Function, StartError, Task};
+use eda::serve::{Function, StartError, Task, Tick};
 use eda::{Failure, telemetry};
 
 /// Sweeps the outbox.
@@ -19,9 +19,10 @@ impl Function for SweepOutbox {
 }
 
 impl Task for SweepOutbox {
+    type Input = Tick;
     type Report = Swept;
 
-    async fn run(&self, deadline: Deadline) -> Result<Swept, Failure> {
+    async fn run(&self, _: Tick, deadline: Deadline) -> Result<Swept, Failure> {
         let swept = self.0.sweep(deadline).await?;
         telemetry::report(Self::NAME, "OutboxAgeMs", swept.oldest_ms);
         telemetry::report(Self::NAME, "OutboxStuck", swept.rows.left + swept.unreadable);

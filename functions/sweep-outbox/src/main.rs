@@ -2,5 +2,5 @@
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), eda::serve::StartError> {
-    eda::serve::schedule::<sweep_outbox::SweepOutbox>().await
+    eda::serve::task::<sweep_outbox::SweepOutbox>().await
 }

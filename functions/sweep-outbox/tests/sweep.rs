@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use eda::outbox::{MIN_AGE, OutboxRow, Swept};
-use eda::serve::Task;
+use eda::serve::{Task, Tick};
 use eda::testing::{Fault, TestCloud};
 use serde_json::json;
 use sweep_outbox::SweepOutbox;
@@ -18,6 +18,8 @@ fn outbox(cloud: &TestCloud, keys: std::ops::Range<u32>) {
             detail_type: "OrderPlaced".into(),
             detail: "{}".into(),
             created_at: cloud.ambient().now().as_millisecond(),
+            group: None,
+            counted: false,
             trace: None,
         };
         cloud.put("OutboxTable", &row);
@@ -25,7 +27,7 @@ fn outbox(cloud: &TestCloud, keys: std::ops::Range<u32>) {
 }
 
 async fn sweep(cloud: &TestCloud) -> Swept {
-    cloud.start::<SweepOutbox>().await.run(cloud.deadline()).await.unwrap()
+    cloud.start::<SweepOutbox>().await.run(Tick, cloud.deadline()).await.unwrap()
 }
 
 #[tokio::test]
@@ -67,5 +69,5 @@ async fn a_row_that_the_bus_refuses_for_good_stays_and_is_counted() {
 async fn a_table_that_cannot_be_read_fails_the_run() {
     let cloud = TestCloud::of("sweep-outbox");
     cloud.inject("dynamodb:Scan", Fault::Refused(400, "ResourceNotFoundException", json!({})));
-    assert!(cloud.start::<SweepOutbox>().await.run(cloud.deadline()).await.is_err());
+    assert!(cloud.start::<SweepOutbox>().await.run(Tick, cloud.deadline()).await.is_err());
 }

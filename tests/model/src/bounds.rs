@@ -5,6 +5,8 @@
 pub struct Bounds {
     /// Its name.
     pub name: &'static str,
+    /// What happens in it, in a line.
+    pub help: &'static str,
     /// Concurrent runs of process-payment.
     pub pays: u8,
     /// Concurrent runs of refund-payment.

@@ -4,11 +4,26 @@
 //! (AG EF of temporal logic) is a question about the graph, answered here by walking it backwards.
 
 use std::collections::hash_map::Entry;
+use std::fmt::Debug;
+use std::hash::Hash;
 
 use ahash::AHashMap as HashMap;
-use stateright::{Checker as _, Expectation, Model as _};
+use stateright::{Checker as _, Expectation, Model};
 
-use crate::saga::{Act, Saga, State};
+/// States between two words about progress.
+const TELLING: usize = 10_000;
+
+/// A model whose whole graph can be walked.
+pub trait Explorable: Model<State: Clone + Eq + Hash, Action: Clone + PartialEq> {
+    /// The promise that a settled end stays reachable from every state.
+    const STAYS_REACHABLE: &'static str;
+
+    /// Whether this is an end that must stay reachable.
+    fn settled(&self, state: &Self::State) -> bool;
+
+    /// A step, in words.
+    fn line(&self, before: &Self::State, after: &Self::State, act: &Self::Action) -> String;
+}
 
 /// What the exploration found.
 pub struct Explored {
@@ -30,36 +45,42 @@ pub struct Violation {
     pub story: Vec<String>,
 }
 
-/// The promise that is about the graph.
-pub const STAYS_REACHABLE: &str = "from every state a settled end stays reachable";
-
 /// Explores all of it, or until a state breaks a promise.
 #[must_use]
-pub fn explore(saga: &Saga) -> Explored {
-    let promises = saga.properties();
+pub fn explore<M: Explorable>(model: &M) -> Explored {
+    explore_telling(model, &|_| {})
+}
+
+/// Told now and then how many states are known.
+pub type Progress<'a> = &'a dyn Fn(usize);
+
+/// As [`explore`], and tells how far it is.
+#[must_use]
+pub fn explore_telling<M: Explorable>(model: &M, progress: Progress<'_>) -> Explored {
+    let promises = model.properties();
     let promises: Vec<_> =
         promises.iter().filter(|promise| promise.expectation == Expectation::Always).collect();
-    let mut known: HashMap<State, u32> = HashMap::default();
-    let mut states: Vec<(State, u32, u16)> = Vec::new();
+    let mut known: HashMap<M::State, u32> = HashMap::default();
+    let mut states: Vec<(M::State, u32, u16)> = Vec::new();
     let mut edges: Vec<(u32, u32)> = Vec::new();
     let number = |index: usize| u32::try_from(index).unwrap_or(u32::MAX);
-    for state in saga.init_states() {
-        known.insert(state, number(states.len()));
+    for state in model.init_states() {
+        known.insert(state.clone(), number(states.len()));
         states.push((state, u32::MAX, 0));
     }
     let mut acts = Vec::new();
     let mut at = 0;
-    while let Some((state, _, depth)) = states.get(at).copied() {
-        if let Some(broken) = promises.iter().find(|promise| !(promise.condition)(saga, &state)) {
-            let story = tell(saga, &states, at);
+    while let Some((state, _, depth)) = states.get(at).cloned() {
+        if let Some(broken) = promises.iter().find(|promise| !(promise.condition)(model, &state)) {
+            let story = tell(model, &states, at);
             let violation = Some(Violation { promise: broken.name, story });
             return Explored { states: states.len(), steps: edges.len(), depth: depth.into(), violation };
         }
-        saga.actions(&state, &mut acts);
+        model.actions(&state, &mut acts);
         let from = edges.len();
         for act in acts.drain(..) {
-            let Some(next) = saga.next_state(&state, act) else { continue };
-            let to = match known.entry(next) {
+            let Some(next) = model.next_state(&state, act) else { continue };
+            let to = match known.entry(next.clone()) {
                 Entry::Occupied(known) => *known.get(),
                 Entry::Vacant(free) => {
                     let index = number(states.len());
@@ -73,19 +94,27 @@ pub fn explore(saga: &Saga) -> Explored {
             }
         }
         at += 1;
+        if at.is_multiple_of(TELLING) {
+            progress(states.len());
+        }
     }
     drop(known);
     let steps = edges.len();
     let depth = states.last().map_or(0, |(_, _, depth)| usize::from(*depth));
-    let stuck = stuck(saga, &states, edges);
-    let violation = stuck.map(|at| Violation { promise: STAYS_REACHABLE, story: tell(saga, &states, at) });
+    let stuck = stuck(model, &states, edges);
+    let violation =
+        stuck.map(|at| Violation { promise: M::STAYS_REACHABLE, story: tell(model, &states, at) });
     Explored { states: states.len(), steps, depth, violation }
 }
 
 /// The first state from which no settled end can be reached, if there is one.
-fn stuck(saga: &Saga, states: &[(State, u32, u16)], mut edges: Vec<(u32, u32)>) -> Option<usize> {
+fn stuck<M: Explorable>(
+    model: &M,
+    states: &[(M::State, u32, u16)],
+    mut edges: Vec<(u32, u32)>,
+) -> Option<usize> {
     edges.sort_unstable();
-    let mut reaching: Vec<bool> = states.iter().map(|(state, ..)| saga.settled(state)).collect();
+    let mut reaching: Vec<bool> = states.iter().map(|(state, ..)| model.settled(state)).collect();
     let mut stack: Vec<u32> =
         (0_u32..).zip(&reaching).filter(|(_, settled)| **settled).map(|(index, _)| index).collect();
     while let Some(to) = stack.pop() {
@@ -101,11 +130,11 @@ fn stuck(saga: &Saga, states: &[(State, u32, u16)], mut edges: Vec<(u32, u32)>) 
     reaching.iter().position(|reaching| !reaching)
 }
 
-fn tell(saga: &Saga, states: &[(State, u32, u16)], at: usize) -> Vec<String> {
+fn tell<M: Explorable>(model: &M, states: &[(M::State, u32, u16)], at: usize) -> Vec<String> {
     let mut path = Vec::new();
     let mut at = at;
     while let Some((state, from, _)) = states.get(at) {
-        path.push(*state);
+        path.push(state);
         at = *from as usize;
     }
     path.reverse();
@@ -113,31 +142,27 @@ fn tell(saga: &Saga, states: &[(State, u32, u16)], at: usize) -> Vec<String> {
         .filter_map(|pair| {
             let [before, after] = pair else { return None };
             let mut acts = Vec::new();
-            saga.actions(before, &mut acts);
-            let act = acts.into_iter().find(|act| saga.next_state(before, *act) == Some(*after))?;
-            Some(line(saga, before, after, act))
+            model.actions(before, &mut acts);
+            let leads = |act: &M::Action| model.next_state(before, act.clone()).as_ref() == Some(*after);
+            let act = acts.into_iter().find(leads)?;
+            Some(model.line(before, after, &act))
         })
         .collect()
-}
-
-fn line(saga: &Saga, before: &State, after: &State, act: Act) -> String {
-    let mut changes = saga.rows.difference(&before.rows, &after.rows);
-    for (index, (old, new)) in before.gateway.intents.iter().zip(&after.gateway.intents).enumerate() {
-        if old != new {
-            changes.push(format!("gateway: pi_{index} {new:?}"));
-        }
-    }
-    if changes.is_empty() { act.to_string() } else { format!("{act} → {}", changes.join("; ")) }
 }
 
 /// Lets the checker of `stateright` explore all of it: how many states it saw, and which promises it saw broken.
 /// [`explore`] sees the same states by another way; that both count alike is a check on both.
 #[must_use]
-pub fn check(saga: Saga) -> (usize, Vec<&'static str>) {
+pub fn check<M>(model: M) -> (usize, Vec<&'static str>)
+where
+    M: Explorable + Send + Sync + 'static,
+    M::State: Debug + Send + Sync,
+    M::Action: Debug + Send + Sync,
+{
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let checker = saga.checker().threads(threads).spawn_bfs().join();
+    let checker = model.checker().threads(threads).spawn_bfs().join();
     let found = checker.discoveries();
-    let broken = |promise: &&stateright::Property<Saga>| {
+    let broken = |promise: &&stateright::Property<M>| {
         found.contains_key(promise.name) == promise.expectation.discovery_is_failure()
     };
     let promises = checker.model().properties();

@@ -1,4 +1,4 @@
-//! One order's rows and messages, explored completely.
+//! One order's rows and messages, explored completely; and the circuit breaker's row ([`breaker`]).
 //!
 //! The writes, their conditions and the deciders are the shop's own ([`rows`]); what a handler does between two calls is
 //! told again in [`saga`]. Messages are redelivered for ever in any order, handlers die anywhere, the gateway loses
@@ -7,11 +7,12 @@
 //! that a settled end stays reachable from every state, on the graph ([`graph`]).
 //!
 //! ```sh
-//! cargo run -p saga-model            # figures, then the story of every rule's removal
-//! cargo run -p saga-model -- --json
+//! cargo xtask model                  # figures, then the story of every rule's removal
+//! cargo xtask model --json
 //! ```
 
 pub mod bounds;
+pub mod breaker;
 pub mod gateway;
 pub mod graph;
 pub mod promises;
@@ -19,11 +20,13 @@ pub mod rows;
 pub mod rules;
 pub mod saga;
 mod story;
+pub mod subject;
 
 use bounds::Bounds;
 
 const WHOLE: Bounds = Bounds {
     name: "whole",
+    help: "Everything that may happen to one order.",
     pays: 1,
     refunds: 1,
     releases: true,
@@ -34,32 +37,39 @@ const WHOLE: Bounds = Bounds {
 
 /// The configurations, each explored completely.
 pub const CONFIGURATIONS: &[Bounds] = &[
-    Bounds { name: "a message lost", forgetful: false, ..WHOLE },
-    Bounds { name: "keys forgotten", losses: false, ..WHOLE },
-    Bounds { name: "contended stock", contended: true, losses: false, forgetful: false, ..WHOLE },
-    Bounds { name: "two payments at once", pays: 2, releases: false, losses: false, ..WHOLE },
-    Bounds { name: "two refunds at once", refunds: 2, releases: false, losses: false, ..WHOLE },
+    Bounds { name: "a message lost", help: "One message is lost for good.", forgetful: false, ..WHOLE },
+    Bounds { name: "keys forgotten", help: "The gateway forgets idempotency keys.", losses: false, ..WHOLE },
+    Bounds {
+        name: "contended stock",
+        help: "Another order takes the last piece, or puts it back.",
+        contended: true,
+        losses: false,
+        forgetful: false,
+        ..WHOLE
+    },
+    Bounds {
+        name: "two payments at once",
+        help: "Two runs of process-payment at once; the gateway forgets keys.",
+        pays: 2,
+        releases: false,
+        losses: false,
+        ..WHOLE
+    },
+    Bounds {
+        name: "two refunds at once",
+        help: "Two runs of refund-payment at once; the gateway forgets keys.",
+        refunds: 2,
+        releases: false,
+        losses: false,
+        ..WHOLE
+    },
 ];
 
 /// The configurations that look for what goes wrong without a rule, smallest first.
-const SMALL: &[Bounds] = &[
+const SMALL: [Bounds; 5] = [
     Bounds { name: "alone", releases: false, losses: false, forgetful: false, ..WHOLE },
     Bounds { name: "slow release", losses: false, forgetful: false, ..WHOLE },
     Bounds { name: "contended stock", contended: true, losses: false, forgetful: false, ..WHOLE },
     Bounds { name: "a message lost", releases: false, forgetful: false, ..WHOLE },
     Bounds { name: "two payments at once", pays: 2, releases: false, losses: false, ..WHOLE },
 ];
-
-/// What goes wrong without this rule, and in which configuration; `None` if nothing does.
-///
-/// # Errors
-/// Where the rows cannot be worked out.
-pub fn counterexample(rule: rules::Rule) -> anyhow::Result<Option<(&'static str, graph::Violation)>> {
-    for bounds in SMALL {
-        let explored = graph::explore(&saga::Saga::new(*bounds, Some(rule))?);
-        if let Some(violation) = explored.violation {
-            return Ok(Some((bounds.name, violation)));
-        }
-    }
-    Ok(None)
-}

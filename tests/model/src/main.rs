@@ -1,78 +1,155 @@
-//! Explores every configuration, then every saga that lacks a rule, and prints figures and stories.
+//! `model`: explores every configuration, then every model that lacks a rule, and prints figures and stories.
+//!
+//! Exit codes: 0 all promises hold and every rule is needed · 1 they do not · 2 wrong usage.
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::Duration;
 
 use clap::Parser;
-use saga_model::CONFIGURATIONS;
-use saga_model::graph::explore;
-use saga_model::rules::Rule;
-use saga_model::saga::Saga;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use saga_model::graph::Violation;
+use saga_model::subject::{Found, Subject};
 use serde_json::json;
 
-/// Explores one order's rows and messages completely.
+/// Explores one order's rows and messages, and the circuit breaker's row, completely.
 #[derive(Parser)]
+#[command(name = "cargo xtask model", max_term_width = 110)]
 struct Arguments {
     /// Prints one JSON document: {configurations, withoutRule}
     #[arg(long)]
     json: bool,
     /// Only the configuration of this name
-    #[arg(long)]
+    #[arg(long, value_name = "CONFIGURATION")]
     only: Option<String>,
-    /// Leaves out the sagas that lack a rule
-    #[arg(long)]
+    /// Only the model without this rule
+    #[arg(long, value_name = "RULE", conflicts_with = "only")]
+    without: Option<String>,
+    /// Leaves out the models that lack a rule
+    #[arg(long, conflicts_with = "without")]
     whole: bool,
+    /// Lists the configurations and the rules
+    #[arg(long)]
+    list: bool,
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
-    let say = |line: String| {
-        if !arguments.json {
-            println!("{line}");
+    let subjects = match chosen(&arguments) {
+        Ok(subjects) => subjects,
+        Err(reason) => {
+            eprintln!("error: {reason}");
+            return Ok(ExitCode::from(2));
         }
     };
-    let wanted = |name: &str| arguments.only.as_deref().is_none_or(|only| only == name);
+    if arguments.list {
+        list(&subjects);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let bar = bar(subjects.len());
     let (mut good, mut configurations, mut removed) = (true, Vec::new(), Vec::new());
-    for bounds in CONFIGURATIONS.iter().filter(|bounds| wanted(bounds.name)) {
-        let begun = Instant::now();
-        let explored = explore(&Saga::new(*bounds, None)?);
-        let seconds = begun.elapsed().as_secs_f64();
-        let (states, steps, depth) = (explored.states, explored.steps, explored.depth);
-        say(format!("{}: {states} states, {steps} steps, depth {depth}, {seconds:.1} s", bounds.name));
-        let violation = explored.violation.map(|broken| {
-            good = false;
-            tell(&say, broken.promise, &broken.story);
-            json!({ "promise": broken.promise, "story": broken.story })
-        });
-        configurations.push(json!({
-            "name": bounds.name, "states": states, "steps": steps, "depth": depth, "seconds": seconds,
-            "violation": violation,
-        }));
+    for subject in &subjects {
+        let name = subject.name();
+        let title = if subject.is_whole() { name } else { format!("without {name}") };
+        bar.set_message(title.clone());
+        let found = subject.explore(&|states| bar.set_message(format!("{title}: {states} states")))?;
+        bar.inc(1);
+        good &= subject.is_as_it_must_be(&found);
+        if !arguments.json {
+            bar.suspend(|| tell(subject, &found));
+        }
+        let kind = if subject.is_whole() { &mut configurations } else { &mut removed };
+        kind.push(subject.json(&found));
     }
-    for rule in Rule::ALL.iter().filter(|_| !arguments.whole) {
-        let found = saga_model::counterexample(*rule)?;
-        let Some((configuration, broken)) = found else {
-            good = false;
-            say(format!("\nwithout {rule:?}: NOT CAUGHT"));
-            removed.push(json!({ "rule": format!("{rule:?}"), "caught": false }));
-            continue;
-        };
-        say(format!("\nwithout {rule:?} ({configuration})"));
-        tell(&say, broken.promise, &broken.story);
-        removed.push(json!({
-            "rule": format!("{rule:?}"), "caught": true, "configuration": configuration,
-            "promise": broken.promise, "story": broken.story,
-        }));
-    }
+    bar.finish_and_clear();
     if arguments.json {
-        println!("{}", json!({ "configurations": configurations, "withoutRule": removed }));
+        println!("{:#}", json!({ "configurations": configurations, "withoutRule": removed }));
+    } else {
+        println!("{}", verdict(good, configurations.len(), removed.len()));
     }
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn tell(say: &impl Fn(String), promise: &str, story: &[String]) {
-    say(format!("  broken: {promise}"));
-    for (index, line) in story.iter().enumerate() {
-        say(format!("  {:2}. {line}", index + 1));
+fn chosen(arguments: &Arguments) -> Result<Vec<Subject>, String> {
+    let mut subjects = Subject::all();
+    if arguments.whole {
+        subjects.retain(Subject::is_whole);
+    }
+    let (kind, whole, wanted) = match (&arguments.only, &arguments.without) {
+        (Some(name), _) => ("configuration", true, name),
+        (_, Some(name)) => ("rule", false, name),
+        (None, None) => return Ok(subjects),
+    };
+    let (subjects, others): (Vec<_>, Vec<_>) = subjects
+        .into_iter()
+        .filter(|subject| subject.is_whole() == whole)
+        .partition(|subject| subject.name() == *wanted);
+    if subjects.is_empty() {
+        let names: Vec<_> = others.iter().map(Subject::name).collect();
+        return Err(format!("there is no {kind} {wanted}; there are {}", names.join(", ")));
+    }
+    Ok(subjects)
+}
+
+fn list(subjects: &[Subject]) {
+    for (title, whole) in [("Configurations:", true), ("Rules:", false)] {
+        println!("{title}");
+        for subject in subjects.iter().filter(|subject| subject.is_whole() == whole) {
+            println!("  {:<28} {:<8} {}", subject.name(), subject.model(), subject.help());
+        }
+    }
+}
+
+fn bar(subjects: usize) -> ProgressBar {
+    let target = match std::io::stderr().is_terminal() {
+        true => ProgressDrawTarget::stderr(),
+        false => ProgressDrawTarget::hidden(),
+    };
+    let bar = ProgressBar::with_draw_target(u64::try_from(subjects).ok(), target);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    ProgressStyle::with_template("{bar:40} {pos}/{len} {elapsed} {msg}")
+        .map(|style| bar.with_style(style))
+        .unwrap_or_else(|_| ProgressBar::hidden())
+}
+
+fn tell(subject: &Subject, found: &Found) {
+    let explored = &found.explored;
+    if subject.is_whole() {
+        println!(
+            "{}, {}: {} states, {} steps, depth {}, {:.1} s",
+            subject.model(),
+            subject.name(),
+            explored.states,
+            explored.steps,
+            explored.depth,
+            found.seconds
+        );
+    } else {
+        println!(
+            "\n{}, without {} ({}): {}",
+            subject.model(),
+            subject.name(),
+            found.configuration,
+            subject.help()
+        );
+    }
+    match &explored.violation {
+        Some(Violation { promise, story }) => {
+            println!("  broken: {promise}");
+            for (index, line) in story.iter().enumerate() {
+                println!("  {:2}. {line}", index + 1);
+            }
+        }
+        None if subject.is_whole() => {}
+        None => println!("  NOT CAUGHT: nothing breaks without it"),
+    }
+}
+
+fn verdict(good: bool, configurations: usize, removed: usize) -> String {
+    match good {
+        true => format!(
+            "\nEvery promise holds in every state of {configurations} configurations; without any of {removed} rules one breaks."
+        ),
+        false => "\nThis is not as it must be; see above.".to_owned(),
     }
 }

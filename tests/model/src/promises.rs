@@ -9,7 +9,7 @@ use stateright::Property;
 use crate::gateway::Intent;
 use crate::saga::{Saga, State};
 
-/// The promises, and two ends that must be possible.
+/// The promises, and what must be possible.
 #[must_use]
 pub fn all() -> Vec<Property<Saga>> {
     vec![
@@ -44,6 +44,11 @@ pub fn all() -> Vec<Property<Saga>> {
             seen.order != Some(OrderStatus::Cancelled)
                 || (state.gateway.charges() == 0 && seen.reservation != Some(ReservationState::Reserved))
         }),
+        Property::always("a join is complete or has timed out, and not both", |saga, state| {
+            let seen = saga.look(state);
+            !(seen.joined && seen.timed_out)
+        }),
+        Property::sometimes("a join times out", |saga, state| saga.look(state).timed_out),
         Property::sometimes("an order is confirmed", |saga, state| {
             saga.look(state).order == Some(OrderStatus::Confirmed)
         }),

@@ -16,7 +16,7 @@ use eda::transition::Transition;
 use eda::write::{Action, Condition, ConditionalWrite};
 use shop::events::{OrderCancelled, OrderConfirmed};
 use shop::order::{OrderHead, OrderStatus};
-use shop::payment::{CHARGE, DECLINE, Payment, PaymentState, UNDO};
+use shop::payment::{CHARGE, Payment, PaymentState, UNDO};
 use shop::saga::{JOIN, STEPS, reason};
 use shop::shipment::{Shipment, ShipmentState};
 use shop::stock::{Product, Quantity, Reservation, ReservationState};
@@ -50,6 +50,8 @@ pub type Ids = [u8; 6];
 pub const REFUND_CAUSES: u8 = 3;
 /// The causes of a release: `PaymentFailed`, and a `PaymentRefunded` for each cause of a refund.
 pub const RELEASE_CAUSES: u8 = 4;
+/// Which parts a join that has begun and waits may lack, as bits.
+pub const LACKING: std::ops::Range<u8> = 1..7;
 /// How often an order comes up past its deadline before the model counts no further.
 pub const DEADLINES: u8 = 3;
 
@@ -81,6 +83,8 @@ pub enum Op {
     Cancel(u8),
     Expire(u8),
     Postpone(u8),
+    /// Of a join that was read without these parts, as bits.
+    TimeOut(u8),
 }
 
 impl Op {
@@ -99,6 +103,7 @@ impl Op {
         all.extend((0..3).flat_map(|part| [Self::Part(part), Self::Last(part)]));
         all.extend((1..3).flat_map(|version| [Self::Confirm(version), Self::Cancel(version)]));
         all.extend((0..DEADLINES).flat_map(|seen| [Self::Expire(seen), Self::Postpone(seen)]));
+        all.extend(LACKING.map(Self::TimeOut));
         all
     }
 
@@ -128,6 +133,8 @@ impl Op {
             Self::Cancel(index) => (21, index),
             Self::Expire(index) => (22, index),
             Self::Postpone(index) => (23, index),
+            // The last: it has more than four.
+            Self::TimeOut(missing) => (24, missing),
         };
         kind * 4 + index as usize
     }
@@ -140,6 +147,7 @@ impl Op {
             Self::PutBack(_) => Some(Rule::ReleaseOnlyReserved),
             Self::Ship => Some(Rule::ShipOnlyIfOpen),
             Self::Last(_) => Some(Rule::JoinOnlyComplete),
+            Self::TimeOut(_) => Some(Rule::TimeOutOnlyWaiting),
             Self::Confirm(_) | Self::Cancel(_) => Some(Rule::EndOnlyOpenOrders),
             _ => None,
         }
@@ -165,6 +173,10 @@ pub struct Seen {
     pub intent: Option<u8>,
     /// Where the shipment stands.
     pub shipment: Option<ShipmentState>,
+    /// Whether the join is complete.
+    pub joined: bool,
+    /// Whether the join has timed out.
+    pub timed_out: bool,
     /// What is available of the product.
     pub available: i64,
 }
@@ -249,7 +261,7 @@ impl Tables {
         let items = std::slice::from_ref(&quantity);
         let arrival = |part: u8| -> Result<Arrival<'static>> {
             let part = STEPS.get(usize::from(part)).context("an unknown part")?;
-            Ok(Arrival { join_id: ORDER, part, event_id: "e", usually_last: false })
+            Ok(Arrival { join_id: ORDER, part, event_id: "e", usually_last: false, deadline: 0 })
         };
         let postpone = |seen: u8| {
             let next = (seen + 1).min(DEADLINES - 1);
@@ -268,9 +280,9 @@ impl Tables {
                 one(back.only_if(Condition::present(Product::PARTITION_KEY)))
             }
             Op::Intend(index) => one(Payment::intend(&self.payment, ORDER, &intent(index), 1, "USD", 0)?),
-            Op::Refuse => one(Payment::refuse(&self.payment, ORDER, 0)?),
+            Op::Refuse => one(Payment::refuse(&self.payment, ORDER, reason::NOT_CHARGEABLE, 0)?),
             Op::Charge => one(Payment::step(&self.payment, ORDER, CHARGE)),
-            Op::Decline => one(Payment::step(&self.payment, ORDER, DECLINE)),
+            Op::Decline => one(Payment::decline(&self.payment, ORDER, reason::DECLINED)),
             Op::ChargeUnintended(index) => {
                 // Not a write of the shop's: what it would have to write if it charged first.
                 let intended = Payment::intend(&self.payment, ORDER, &intent(index), 1, "USD", 0)?;
@@ -282,6 +294,7 @@ impl Tables {
                     intent_id: None,
                     amount_minor: None,
                     currency: None,
+                    reason: None,
                     answered: std::collections::BTreeSet::new(),
                     expires_at: 0,
                 })?;
@@ -323,6 +336,11 @@ impl Tables {
                 parts(&Transition::guarded_by(close).requiring([(postpone(seen), ())]))
             }
             Op::Postpone(seen) => one(postpone(seen)),
+            Op::TimeOut(missing) => {
+                let parts = (0..).zip(STEPS).filter(|(index, _)| missing & 1 << index != 0);
+                let parts: Vec<_> = parts.map(|(_, part)| *part).collect();
+                one(JOIN.timed_out(self.join.update(Key::of(ORDER)), &parts, self.ambient.now()))
+            }
         }
     }
 }
@@ -411,6 +429,8 @@ impl Rows {
             payment: payment.payment,
             intent: payment.intent,
             shipment: of(Slot::Shipment).shipment,
+            joined: of(Slot::Join).joined,
+            timed_out: of(Slot::Join).timed_out,
             available: of(Slot::Product).available,
             ..head
         }
@@ -429,7 +449,7 @@ impl Rows {
             return "none".to_owned();
         };
         let told = ["status", "currentVersion", "deadline", "intentId", "answered", "available"];
-        let parts = STEPS.iter().copied().chain(["completedAt"]);
+        let parts = STEPS.iter().copied().chain(["completedAt", "timedOutAt"]);
         let told = told.into_iter().chain(parts).filter_map(|name| {
             let value = item.get(name)?;
             let value =
@@ -530,7 +550,11 @@ fn look(slot: Slot, item: Option<&Item>) -> Result<Seen> {
             let row: Shipment = from_item(item)?;
             Seen { shipment: Some(row.status), ..Seen::default() }
         }
-        Slot::Join => Seen::default(),
+        Slot::Join => {
+            let row: JoinRow = from_item(item)?;
+            let (joined, timed_out) = (row.completed_at.is_some(), row.timed_out_at.is_some());
+            Seen { joined, timed_out, ..Seen::default() }
+        }
         Slot::Product => {
             // Created by an update without its condition: no such product.
             let Ok(row) = from_item::<Product>(item) else { return Ok(Seen::default()) };

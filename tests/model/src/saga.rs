@@ -13,7 +13,7 @@ use stateright::{Model, Property};
 use crate::bounds::Bounds;
 use crate::gateway::{FATES, Fate, Gateway, Intent, Reply};
 use crate::promises;
-use crate::rows::{Ids, Op, REFUND_CAUSES, RELEASE_CAUSES, Rows, Seen};
+use crate::rows::{Ids, LACKING, Op, REFUND_CAUSES, RELEASE_CAUSES, Rows, Seen};
 use crate::rules::Rule;
 
 /// A delivery: an event on its way to one of its consumers.
@@ -170,6 +170,7 @@ pub enum Act {
     Confirm,
     Cancel,
     Expire,
+    TimeOut(u8),
 }
 
 /// The model.
@@ -201,7 +202,7 @@ impl Saga {
 
     /// Whether the order has come to a good end.
     #[must_use]
-    pub fn settled(&self, state: &State) -> bool {
+    pub fn is_settled(&self, state: &State) -> bool {
         matches!(self.look(state).order, Some(OrderStatus::Confirmed | OrderStatus::Cancelled))
     }
 
@@ -463,6 +464,7 @@ impl Saga {
             Act::Confirm => self.end(state, Op::Confirm),
             Act::Cancel => self.end(state, Op::Cancel),
             Act::Expire => self.expire(state),
+            Act::TimeOut(missing) => self.commit(state, Op::TimeOut(missing), &[]).ok()?,
         }
         Some(())
     }
@@ -582,6 +584,9 @@ impl Model for Saga {
             acts.push(Act::Cancel);
         }
         acts.push(Act::Expire);
+        if self.look(state).order == Some(OrderStatus::Open) {
+            acts.extend(LACKING.map(Act::TimeOut));
+        }
     }
 
     fn next_state(&self, last: &State, act: Act) -> Option<State> {

@@ -3,10 +3,30 @@
 use std::fmt;
 
 use crate::gateway::Intent;
+use crate::graph::Explorable;
 use crate::saga::{
     Act,
     Message::{Closed, Unpaid},
+    Saga, State,
 };
+
+impl Explorable for Saga {
+    const STAYS_REACHABLE: &'static str = "from every state a settled end stays reachable";
+
+    fn settled(&self, state: &State) -> bool {
+        self.is_settled(state)
+    }
+
+    fn line(&self, before: &State, after: &State, act: &Act) -> String {
+        let mut changes = self.rows.difference(&before.rows, &after.rows);
+        for (index, (old, new)) in before.gateway.intents.iter().zip(&after.gateway.intents).enumerate() {
+            if old != new {
+                changes.push(format!("gateway: pi_{index} {new:?}"));
+            }
+        }
+        if changes.is_empty() { act.to_string() } else { format!("{act} → {}", changes.join("; ")) }
+    }
+}
 
 impl fmt::Display for Act {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -42,6 +62,7 @@ impl fmt::Display for Act {
             Self::Confirm => f.write_str("confirm-order confirms"),
             Self::Cancel => f.write_str("cancel-order cancels"),
             Self::Expire => f.write_str("expire-orders finds the order past its deadline"),
+            Self::TimeOut(_) => f.write_str("expire-orders ends the join, having read that it waits"),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Answers requests: does what the service would do, and what may go wrong on the way.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use eda::testing::wire::{denied, error};
@@ -9,9 +10,16 @@ use tokio::time::Instant;
 
 use crate::connector::{Request, Sent};
 use crate::fault::Kind;
+use crate::fifo::Place;
 use crate::planted::{Planted, Rewritten};
-use crate::queue::later;
+use crate::queue::{Attributes, arn, later};
 use crate::world::{Call, Waiting, World};
+
+/// The circuit breakers' table.
+const CIRCUITS: &str = "CircuitsTable";
+
+/// The longest outage of the gateway, in seconds: nothing may come of it but delay.
+const LONGEST_OUTAGE: u64 = 4 * 60 * 60;
 
 impl World {
     /// Takes a request that was just sent.
@@ -22,6 +30,13 @@ impl World {
         {
             let entries = body.get("Entries").and_then(Value::as_array).cloned().unwrap_or_default();
             self.delete_rows_of(&entries);
+        }
+        if self.options.planted == Some(Planted::BusFirst)
+            && let Request::Aws(_, body) = &sent.request
+            && sent.name == "sqs:SendMessageBatch"
+        {
+            let entries = body.get("Entries").and_then(Value::as_array).cloned().unwrap_or_default();
+            self.put_on_the_bus(&entries);
         }
         let id = self.next_id();
         let function = self.invocations.get(&sent.invocation).map(|found| found.function);
@@ -87,6 +102,10 @@ impl World {
             Request::Aws(operation, body) => {
                 self.aws_calls += 1;
                 let name = sent.name.clone();
+                if name == "lambda:InvokeFunction" {
+                    self.ask(sent, &body);
+                    return None;
+                }
                 let (status, answer) = self.serve(function, &name, &operation, body, sent.invocation);
                 let summary = self.trace.is_on().then(|| summary(status, &answer));
                 self.say(|| {
@@ -138,6 +157,20 @@ impl World {
 
     /// The next request at the gateway may meet one fault.
     fn strike_gateway(&mut self, invocation: u64) {
+        if self.strikes(Kind::GatewayOutage, invocation) {
+            self.faults.never_again(Kind::GatewayOutage);
+            let lasts = Duration::from_secs(self.faults.rng().u64(60..=LONGEST_OUTAGE));
+            self.outage_until = Some(Instant::now() + lasts);
+        }
+        if self.outage_until.is_some_and(|until| Instant::now() < until) {
+            let rng = self.faults.rng();
+            let what = match rng.usize(0..3) {
+                0 => Do::Timeout { delay_ms: 120_000, late: false },
+                kind => Do::Unavailable { status: [503, 429][kind - 1] },
+            };
+            let _ = self.gateway.add_fault(Fault { on: On::default(), times: Some(1), what });
+            return;
+        }
         let kinds = [
             Kind::GatewayForgets,
             Kind::GatewayDecline,
@@ -177,6 +210,8 @@ impl World {
                 Some("dynamodb") => {
                     &[(400, "ProvisionedThroughputExceededException"), (500, "InternalServerError")]
                 }
+                Some("s3") => &[(503, "SlowDown"), (500, "InternalError")],
+                Some("ses") => &[(429, "TooManyRequestsException"), (500, "InternalFailure")],
                 _ => &[(400, "ThrottlingException"), (500, "InternalFailure")],
             };
             let (status, kind) = kinds[self.faults.rng().usize(0..kinds.len())];
@@ -221,21 +256,39 @@ impl World {
             return error(400, "AccessDeniedException", &sentence);
         }
         let caller = function.map(|index| self.name_of(index).to_owned()).unwrap_or_default();
+        if caller == "place-order" && operation == "TransactWriteItems" {
+            self.place_as_its_release_does(&mut body);
+        }
         let rewritten = match self.options.planted {
             Some(planted) => planted.request(&caller, operation, &mut body, self.clock.now().as_second()),
             None => Rewritten::default(),
         };
         let (status, answer) = match name.split_once(':').map(|(service, _)| service) {
+            // What a reader gave up on is older than a stream's records become.
+            _ if operation == "GetShardIterator" => error(400, "TrimmedDataAccessException", "trimmed"),
             Some("dynamodb") => self.dynamodb(operation, body, invocation),
             Some("events") => self.put_events(&body, invocation),
+            Some("sqs") if operation == "ChangeMessageVisibilityBatch" => self.postpone(&body),
+            Some("kinesis") => self.put_records(&body, invocation),
+            Some("sqs") if operation == "SendMessageBatch" => self.send_batch(&body, invocation),
+            Some("sqs") if operation == "ReceiveMessage" => self.receive_letters(&body),
+            Some("sqs") if operation == "DeleteMessage" => self.delete_received(&body),
+            Some("sqs") if operation == "GetQueueAttributes" => {
+                let queue = body.get("QueueUrl").and_then(Value::as_str).unwrap_or_default();
+                (200, json!({ "Attributes": { "QueueArn": arn(queue) } }).to_string())
+            }
             Some("sqs") => {
                 let queue = body.get("QueueUrl").and_then(Value::as_str).unwrap_or_default();
                 let message = body.get("MessageBody").and_then(Value::as_str).unwrap_or_default();
                 let reason = body.pointer("/MessageAttributes/reason/StringValue").and_then(Value::as_str);
                 let label = reason.unwrap_or_default().to_owned();
-                self.send(queue, message.into(), label.into(), Instant::now());
+                let (place, attributes) = (place_of(&body), attributes_of(&body));
+                self.send_in(queue, message.into(), label.into(), Instant::now(), place, attributes);
                 (200, json!({ "MessageId": "1", "MD5OfMessageBody": "" }).to_string())
             }
+            Some("states") => self.start_execution(&body),
+            Some("ses") => self.send_mail(&body),
+            Some("s3") => self.s3(operation, &body),
             Some("secretsmanager") => {
                 let id = body.get("SecretId").cloned().unwrap_or_default();
                 (200, json!({ "ARN": id, "Name": id, "SecretString": self.secret() }).to_string())
@@ -246,6 +299,46 @@ impl World {
             Some(planted) => planted.answer(&caller, operation, status, answer, &rewritten),
             None => (status, answer),
         }
+    }
+
+    /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html>
+    fn send_batch(&mut self, body: &Value, invocation: u64) -> (u16, String) {
+        let partial = self.strikes(Kind::PartialPut, invocation);
+        let queue = body.get("QueueUrl").and_then(Value::as_str).unwrap_or_default();
+        let (mut successful, mut failed) = (Vec::new(), Vec::new());
+        for entry in body.get("Entries").and_then(Value::as_array).into_iter().flatten() {
+            let id = entry.get("Id").cloned().unwrap_or_default();
+            if partial && self.faults.rng().bool() {
+                failed.push(json!({ "Id": id, "Code": "InternalError", "SenderFault": false }));
+                continue;
+            }
+            let message = entry.get("MessageBody").and_then(Value::as_str).unwrap_or_default();
+            let label = event_label(message);
+            self.meter.ordered_message();
+            let (place, attributes) = (place_of(entry), attributes_of(entry));
+            self.send_in(queue, message.into(), label.into(), Instant::now(), place, attributes);
+            successful.push(json!({ "Id": id, "MessageId": id, "MD5OfMessageBody": "" }));
+        }
+        (200, json!({ "Successful": successful, "Failed": failed }).to_string())
+    }
+
+    /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibilityBatch.html>
+    fn postpone(&mut self, body: &Value) -> (u16, String) {
+        let (mut successful, mut failed) = (Vec::new(), Vec::new());
+        let queue = body.get("QueueUrl").and_then(Value::as_str).unwrap_or_default();
+        for entry in body.get("Entries").and_then(Value::as_array).into_iter().flatten() {
+            let id = entry.get("Id").cloned().unwrap_or_default();
+            let receipt = entry.get("ReceiptHandle").and_then(Value::as_str).unwrap_or_default();
+            let seconds = entry.get("VisibilityTimeout").and_then(Value::as_u64).unwrap_or_default();
+            let until = Instant::now() + Duration::from_secs(seconds);
+            let ignored = self.options.planted == Some(Planted::NoPostponing);
+            if ignored || self.queues.get_mut(queue).is_some_and(|queue| queue.hide(receipt, until)) {
+                successful.push(json!({ "Id": id }));
+            } else {
+                failed.push(json!({ "Id": id, "Code": "ReceiptHandleIsInvalid", "SenderFault": true }));
+            }
+        }
+        (200, json!({ "Successful": successful, "Failed": failed }).to_string())
     }
 
     fn dynamodb(&mut self, operation: &str, mut body: Value, invocation: u64) -> (u16, String) {
@@ -260,7 +353,7 @@ impl World {
         // A transaction repeated under its client token is answered as before, and writes nothing.
         let token = body.get("ClientRequestToken").and_then(Value::as_str).map(ToOwned::to_owned);
         let repeated = status == 200 && token.is_some_and(|token| !self.tokens.insert(token));
-        if status == 200 && operation != "GetItem" && !repeated {
+        if status == 200 && !operation.ends_with("GetItem") && !repeated {
             self.writes += 1;
             self.note(operation, &body);
         }
@@ -271,14 +364,17 @@ impl World {
     /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Query.Pagination.html>
     /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.html>
     fn pages(&mut self, operation: &str, mut body: Value, invocation: u64) -> (u16, String) {
-        if self.strikes(Kind::ShortPage, invocation)
+        let short = self.strikes(Kind::ShortPage, invocation).then(|| self.faults.rng().u64(1..=3));
+        let asked = body.get("Limit").and_then(Value::as_u64);
+        if let Some(most) = short.into_iter().chain(self.page).chain(asked).min()
             && let Some(fields) = body.as_object_mut()
         {
-            fields.insert("Limit".to_owned(), json!(self.faults.rng().u64(1..=3)));
+            fields.insert("Limit".to_owned(), json!(most));
         }
         let shard = body.get("IndexName").map(|_| {
-            let values = body.get("ExpressionAttributeValues").and_then(|values| values.get(":shard"));
-            values.map(ToString::to_string).unwrap_or_default()
+            let values = body.get("ExpressionAttributeValues");
+            let asked = values.and_then(|values| values.get(":shard").or_else(|| values.get(":series")));
+            format!("{} of {}", asked.unwrap_or(&Value::Null), body.get("TableName").unwrap_or(&Value::Null))
         });
         if let Some(before) = shard.as_ref().and_then(|shard| self.stale.get(shard)).cloned()
             && self.strikes(Kind::StaleIndex, invocation)
@@ -327,14 +423,14 @@ impl World {
             "UpdateItem" => self.note_action("Update", body),
             "DeleteItem" => self.note_action("Delete", body),
             "TransactWriteItems" => {
-                let actions = body.get("TransactItems").and_then(Value::as_array).cloned();
-                for (verb, action) in actions.iter().flatten().filter_map(Value::as_object).flatten() {
+                let actions = body.get("TransactItems").and_then(Value::as_array);
+                for (verb, action) in actions.into_iter().flatten().filter_map(Value::as_object).flatten() {
                     self.note_action(verb, action);
                 }
             }
             "BatchWriteItem" => {
-                let tables = body.get("RequestItems").and_then(Value::as_object).cloned();
-                for (table, requests) in tables.iter().flatten() {
+                let tables = body.get("RequestItems").and_then(Value::as_object);
+                for (table, requests) in tables.into_iter().flatten() {
                     for request in requests.as_array().into_iter().flatten() {
                         if let Some(key) = request.pointer("/DeleteRequest/Key") {
                             self.changed(table, key, None);
@@ -346,30 +442,41 @@ impl World {
         }
     }
 
+    /// Tells the streams and the watch that an item was put.
+    pub(crate) fn note_put(&mut self, table: &str, item: &Value) {
+        self.watch.put(table, item);
+        if table == CIRCUITS {
+            self.watch.circuit(item);
+        }
+        if table == "EventStoreTable" && item.get("eventType").is_some() {
+            self.doorbells.appended += 1;
+        }
+        if table == "SnapshotsTable" {
+            self.spoil(item);
+        }
+        self.changed(table, item, Some(item));
+    }
+
     fn note_action(&mut self, verb: &str, action: &Value) {
         let table = action.get("TableName").and_then(Value::as_str).unwrap_or_default();
-        let key = action.get("Key").cloned().unwrap_or_default();
+        let part = |name: &str| action.get(name).unwrap_or(&Value::Null);
         match verb {
-            "Put" => {
-                let item = action.get("Item").cloned().unwrap_or_default();
-                self.watch.put(table, &item);
-                self.changed(table, &item.clone(), Some(item));
-            }
+            "Put" => self.note_put(table, part("Item")),
             "Update" => {
                 let streamed = self.readers.iter().any(|reader| reader.mapping.table == table);
-                if !streamed && table != "InventoryTable" && table != "IdempotencyTable" {
+                if !streamed && !["InventoryTable", "IdempotencyTable", CIRCUITS].contains(&table) {
                     return;
                 }
-                let Some(image) = self.database.get(table, &key) else { return };
-                if table == "InventoryTable" {
-                    self.watch.available(&image);
+                let Some(image) = self.database.get(table, part("Key")) else { return };
+                match table {
+                    "InventoryTable" => self.watch.available(&image),
+                    "IdempotencyTable" => self.watch.completed(&image),
+                    CIRCUITS => self.watch.circuit(&image),
+                    _ => {}
                 }
-                if table == "IdempotencyTable" {
-                    self.watch.completed(&image);
-                }
-                self.changed(table, &key, Some(image));
+                self.changed(table, part("Key"), Some(&image));
             }
-            "Delete" => self.changed(table, &key, None),
+            "Delete" => self.changed(table, part("Key"), None),
             _ => {}
         }
     }
@@ -394,6 +501,20 @@ impl World {
         (200, json!({ "FailedEntryCount": failed, "Entries": results }).to_string())
     }
 
+    /// The mistake of a publisher that puts events on the bus before the ordered queue has them.
+    fn put_on_the_bus(&mut self, messages: &[Value]) {
+        for message in messages {
+            let document = message.get("MessageBody").and_then(Value::as_str).unwrap_or_default();
+            let event: Value = serde_json::from_str(document).unwrap_or_default();
+            let detail = event.get("detail").map(Value::to_string).unwrap_or_default();
+            let entry = json!({
+                "Source": event.get("source"), "DetailType": event.get("detail-type"), "Detail": detail,
+            });
+            let id = format!("bus-{}", self.next_id());
+            self.publish(&id, &entry);
+        }
+    }
+
     /// The mistake of a publisher that deletes rows before it puts their events.
     fn delete_rows_of(&mut self, entries: &[Value]) {
         for entry in entries {
@@ -410,13 +531,37 @@ impl World {
     }
 }
 
+/// Where a message belongs in a FIFO queue, if it is for one.
+fn place_of(message: &Value) -> Option<Place> {
+    let text = |name: &str| message.get(name).and_then(Value::as_str);
+    Some(Place {
+        group: text("MessageGroupId")?.into(),
+        deduplication: text("MessageDeduplicationId")?.into(),
+    })
+}
+
+/// A message's own attributes.
+fn attributes_of(message: &Value) -> Rc<Attributes> {
+    let attributes = message.get("MessageAttributes").and_then(Value::as_object).into_iter().flatten();
+    let texts = attributes
+        .filter_map(|(name, value)| Some((name.clone(), value.get("StringValue")?.as_str()?.to_owned())));
+    Rc::new(texts.collect())
+}
+
+/// An event's name and order, for people.
+fn event_label(document: &str) -> String {
+    let event: Value = serde_json::from_str(document).unwrap_or_default();
+    let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).unwrap_or("?");
+    format!("{}({})", text("/detail-type"), text("/detail/orderId"))
+}
+
 fn kind_of(body: &str) -> String {
     let body: Value = serde_json::from_str(body).unwrap_or_default();
     body.get("__type").and_then(Value::as_str).unwrap_or("error").to_owned()
 }
 
 fn summary(status: u16, body: &str) -> String {
-    if status == 200 {
+    if (200..300).contains(&status) {
         return "ok".to_owned();
     }
     let kind = kind_of(body);

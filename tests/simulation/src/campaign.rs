@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 
 use crate::cost::Cost;
 use crate::fault::Kind;
-use crate::options::{Options, Story};
+use crate::options::{Options, Story, Worth};
 use crate::planted::Planted;
 use crate::run::{Outcome, SetupError, Simulator};
 use crate::watch::Violation;
-use crate::world::KillPoint;
+use crate::world::{Delivered, KillPoint};
 
 /// A run that broke a promise, shortened.
 #[derive(Clone, Debug)]
@@ -28,7 +28,7 @@ impl Failure {
     /// The command that shows it again.
     #[must_use]
     pub fn command(&self) -> String {
-        let Options { seed, orders, faults, most_faults, kill, story, .. } = &self.options;
+        let Options { seed, orders, faults, most_faults, kill, lost, story, worth, .. } = &self.options;
         let mut command = format!("cargo xtask simulate --from {seed} --seeds 1 --orders {orders}");
         if faults.len() != Kind::ALL.len() {
             let names: Vec<_> = faults.iter().map(|kind| kind.name()).collect();
@@ -38,11 +38,26 @@ impl Failure {
         if *most_faults != u32::MAX {
             command.push_str(&format!(" --most-faults {most_faults}"));
         }
+        if self.options.times != 1 {
+            command.push_str(&format!(" --times {}", self.options.times));
+        }
         if let Some(story) = story {
             command.push_str(&format!(" --story {}", story.name()));
         }
+        if let Some(worth) = worth {
+            command.push_str(&format!(" --worth {}", worth.name()));
+        }
         if let Some(KillPoint { call, after }) = kill {
             command.push_str(&format!(" --kill {}{call}", if *after { "after:" } else { "before:" }));
+        }
+        if let Some(delivery) = lost {
+            command.push_str(&format!(" --lose {delivery}"));
+        }
+        if !self.options.poisoned.is_empty() {
+            command.push_str(&format!(" --poison {}", self.options.poisoned.join(",")));
+        }
+        if self.options.imported > 0 {
+            command.push_str(&format!(" --import {}", self.options.imported));
         }
         if let Some(planted) = self.options.planted {
             command.push_str(&format!(" --planted {planted}"));
@@ -141,7 +156,8 @@ pub fn random(
     Ok(report)
 }
 
-/// Kills the function before, and after, every single call of a scenario in which all else goes well.
+/// Kills the function before, and after, every single call of each story in which all else goes well; and of each story
+/// in which a message to one of these queues is lost for good, so that the order expires where it stands.
 ///
 /// # Errors
 /// [`SetupError`].
@@ -149,36 +165,57 @@ pub fn systematic(
     simulator: &Simulator,
     options: &Options,
     stories: &[Story],
+    loses: &dyn Fn(&str) -> bool,
     progress: Progress<'_>,
 ) -> Result<Report, SetupError> {
     let (begun, mut report) = (Instant::now(), Report::default());
     for story in stories {
+        let worth = options.worth.unwrap_or(Worth::Standard);
         let calm = Options {
             parameters: options.parameters.clone(),
-            ..Options::calm(options.seed, options.orders, *story)
+            poisoned: options.poisoned.clone(),
+            imported: options.imported,
+            ..Options::calm(options.seed, options.orders, *story, worth)
         };
-        let whole = simulator.run(&calm)?;
-        report.add(calm.orders, &whole);
-        if !whole.violations.is_empty() {
-            report.failures.push(shorten(simulator, &calm, &whole)?);
-            continue;
-        }
-        for call in 0..whole.decided {
-            for after in [false, true] {
-                let run = Options { kill: Some(KillPoint { call, after }), ..calm.clone() };
-                let outcome = simulator.run(&run)?;
-                report.add(run.orders, &outcome);
-                let kind = if after { Kind::KillAfter } else { Kind::KillBefore };
-                *report.faults.entry(kind).or_default() += 1;
-                if !outcome.violations.is_empty() && report.failures.len() < ENOUGH {
-                    report.failures.push(shorten(simulator, &run, &outcome)?);
-                }
-                progress(report.seeds, report.orders);
-            }
+        let delivered = every_kill(simulator, &calm, 0, &mut report, progress)?;
+        for (number, delivery) in (0..).zip(delivered).filter(|(_, delivery)| loses(&delivery.target)) {
+            // What comes before the loss is no other than without it.
+            let without = Options { lost: Some(number), ..calm.clone() };
+            every_kill(simulator, &without, delivery.call, &mut report, progress)?;
         }
     }
     report.seconds = begun.elapsed().as_secs_f64();
     Ok(report)
+}
+
+/// Kills the function at every call, from `first` on, of a run that goes well otherwise. Gives what the run delivers.
+fn every_kill(
+    simulator: &Simulator,
+    calm: &Options,
+    first: u64,
+    report: &mut Report,
+    progress: Progress<'_>,
+) -> Result<Vec<Delivered>, SetupError> {
+    let whole = simulator.run(calm)?;
+    report.add(calm.orders, &whole);
+    if !whole.violations.is_empty() {
+        report.failures.push(shorten(simulator, calm, &whole)?);
+        return Ok(Vec::new());
+    }
+    for call in first..whole.decided {
+        for after in [false, true] {
+            let run = Options { kill: Some(KillPoint { call, after }), ..calm.clone() };
+            let outcome = simulator.run(&run)?;
+            report.add(run.orders, &outcome);
+            let kind = if after { Kind::KillAfter } else { Kind::KillBefore };
+            *report.faults.entry(kind).or_default() += 1;
+            if !outcome.violations.is_empty() && report.failures.len() < ENOUGH {
+                report.failures.push(shorten(simulator, &run, &outcome)?);
+            }
+            progress(report.seeds, report.orders);
+        }
+    }
+    Ok(whole.delivered)
 }
 
 /// A mistake, and the first seed that noticed it.
@@ -209,8 +246,10 @@ pub fn planted(
     options: &Options,
     planted: Planted,
     most: u64,
+    progress: Progress<'_>,
 ) -> Result<Caught, SetupError> {
-    for seed in (options.seed..).take(usize::try_from(most).unwrap_or(usize::MAX)) {
+    for (tried, seed) in (0..most).zip(options.seed..) {
+        progress(tried, 0);
         let run = Options { seed, planted: Some(planted), ..options.clone() };
         if let Some(violation) = simulator.run(&run)?.violations.into_iter().next() {
             return Ok(Caught { planted, seed: Some(seed), violation: Some(violation) });
@@ -225,7 +264,7 @@ pub fn planted(
 /// [`SetupError`].
 pub fn measure(simulator: &Simulator) -> Result<Cost, SetupError> {
     let orders = 10;
-    let calm = Options { metered: true, ..Options::calm(1, orders, Story::Standard) };
+    let calm = Options { metered: true, ..Options::calm(1, orders, Story::Standard, Worth::Standard) };
     Ok(simulator.run(&calm)?.meter.per_order(orders))
 }
 

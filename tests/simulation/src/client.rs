@@ -6,11 +6,14 @@ use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse
 use aws_lambda_events::encodings::Body;
 use fastrand::Rng;
 use serde_json::{Value, json};
+use shop::money::Money;
+use shop::replenishment::LOW_STOCK;
+use shop::saga::HIGH_VALUE;
 use shop::stock::Product;
 use shop::testing::{place_order, product, unserved_address};
 use tokio::time::Instant;
 
-use crate::options::Story;
+use crate::options::{Options, Story, Worth};
 
 const PRODUCTS: [&str; 5] = ["keyboard", "mouse", "monitor", "cable", "dock"];
 
@@ -27,21 +30,27 @@ pub(crate) struct Order {
     pub(crate) told: bool,
     /// When the client asks next; never again, if nothing is said.
     pub(crate) next: Option<Instant>,
+    /// When it looks next where its order stands.
+    pub(crate) look: Option<Instant>,
 }
 
 /// All clients.
 #[derive(Debug)]
 pub(crate) struct Clients {
     pub(crate) orders: Vec<Order>,
+    /// All is quiet: whoever looks now sees how its order ended.
+    pub(crate) closing: bool,
     stock: i64,
 }
 
 impl Clients {
-    pub(crate) fn new(rng: &mut Rng, orders: usize, story: Option<Story>, now: Instant) -> Self {
+    pub(crate) fn new(rng: &mut Rng, options: &Options, now: Instant) -> Self {
+        let (orders, story) = (options.orders, options.story);
         let count = i64::try_from(orders).unwrap_or(i64::MAX);
         // Scarce in some runs, so that orders compete for the last pieces.
         let stock = match story {
-            Some(_) => count * 4,
+            // Where nothing goes wrong, nothing but the product at the bound runs short.
+            Some(_) => (count * 4).max(13),
             None => [count * 4, count, count / 2 + 1][rng.usize(0..3)],
         };
         let orders = (0..orders).map(|index| {
@@ -53,21 +62,26 @@ impl Clients {
                 6 => Story::NeedsAuthentication,
                 _ => Story::Standard,
             });
+            let worth = options.worth.unwrap_or_else(|| match rng.u8(0..3) {
+                0 => Worth::High,
+                _ => Worth::Standard,
+            });
             Order {
                 story,
                 key: format!("key-{index}"),
-                request: request(story, rng, stock),
+                request: request(story, worth, rng, stock),
                 id: None,
                 asking: false,
                 told: false,
                 next: Some(now + Duration::from_millis(rng.u64(0..=20_000))),
+                look: None,
             }
         });
-        Self { orders: orders.collect(), stock }
+        Self { orders: orders.collect(), closing: false, stock }
     }
 
     pub(crate) fn products(&self) -> Vec<Product> {
-        PRODUCTS.iter().map(|id| product(id, self.stock)).collect()
+        PRODUCTS.iter().map(|id| product(id, stock_of(id, self.stock))).collect()
     }
 
     /// The order whose client asks next, if it is time.
@@ -75,26 +89,45 @@ impl Clients {
         self.orders.iter().position(|order| !order.asking && order.next.is_some_and(|at| at <= now))
     }
 
+    /// The order whose client looks next where it stands, if it is time.
+    pub(crate) fn looking(&self, now: Instant) -> Option<usize> {
+        self.orders.iter().position(|order| order.look.is_some_and(|at| at <= now))
+    }
+
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.orders.iter().filter(|order| !order.asking).filter_map(|order| order.next).min()
+        let asks = self.orders.iter().filter(|order| !order.asking).filter_map(|order| order.next);
+        asks.chain(self.orders.iter().filter_map(|order| order.look)).min()
     }
 
     /// Whether every client has its answer.
     pub(crate) fn content(&self) -> bool {
-        self.orders.iter().all(|order| !order.asking && order.next.is_none())
+        self.orders.iter().all(|order| !order.asking && order.next.is_none() && order.look.is_none())
     }
 }
 
-fn request(story: Story, rng: &mut Rng, stock: i64) -> Value {
+/// One product begins at the bound below which it is reordered, so that it runs short and recovers time and again.
+fn stock_of(product_id: &str, stock: i64) -> i64 {
+    let bound = LOW_STOCK.into();
+    match product_id {
+        "dock" if stock < 2 * bound => bound,
+        _ => stock,
+    }
+}
+
+fn request(story: Story, worth: Worth, rng: &mut Rng, stock: i64) -> Value {
     let first = rng.usize(0..PRODUCTS.len());
     let second = (first + rng.usize(1..PRODUCTS.len())) % PRODUCTS.len();
-    let too_many = u32::try_from(stock + 1).unwrap_or(u32::MAX);
+    let too_many = u32::try_from(stock.max(LOW_STOCK.into()) + 1).unwrap_or(u32::MAX);
     let quantity = if story == Story::OutOfStock { too_many } else { 1 };
     let items = [
         (PRODUCTS.get(first).copied().unwrap_or_default(), quantity),
         (PRODUCTS.get(second).copied().unwrap_or_default(), rng.u32(1..=2)),
     ];
     let mut order = place_order(&items);
+    if worth == Worth::High {
+        let dear = Money::new(HIGH_VALUE);
+        order.items.iter_mut().for_each(|line| line.price = dear);
+    }
     match story {
         Story::Declined => order.payment_method = "pm_card_visa_chargeDeclined".into(),
         Story::NotChargeable => order.payment_method = "pm_card_unheard_of".into(),
@@ -122,6 +155,12 @@ impl Order {
             "body": order.to_string(), "isBase64Encoded": false,
         });
         serde_json::from_value(request).unwrap_or_default()
+    }
+
+    /// Every other time, the client looks again within moments.
+    pub(crate) fn look_again(&mut self, now: Instant, rng: &mut Rng) {
+        let soon = now + Duration::from_millis(rng.u64(0..=10_000));
+        self.look = rng.bool().then_some(soon);
     }
 
     /// Asks for the order.

@@ -11,7 +11,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
-use eda::testing::wire::call_name;
+use eda::testing::wire::{call_name, rest_call};
 use localcloud::gateway;
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -57,6 +57,15 @@ impl Sent {
         let _ = self.reply.send(Ok(response));
     }
 
+    /// Answers an invocation whose function failed.
+    /// <https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html>
+    pub fn answer_of_failed_function(self, body: String) {
+        let Ok(status) = StatusCode::try_from(200) else { return };
+        let mut response = HttpResponse::new(status, SdkBody::from(body));
+        let _ = response.headers_mut().try_insert("x-amz-function-error", "Unhandled");
+        let _ = self.reply.send(Ok(response));
+    }
+
     /// The connection breaks: the client cannot know what became of the request.
     pub fn break_off(self) {
         let _ = self.reply.send(Err(ConnectorError::io("the connection was reset".into())));
@@ -83,10 +92,13 @@ impl Network {
                 let body = serde_json::from_slice(body.bytes().unwrap_or_default()).unwrap_or_default();
                 (name, Request::Aws(operation, body))
             }
-            None => {
-                let request = to_gateway(&request);
-                (format!("gateway:{} {}", request.method, request.path), Request::Gateway(request))
-            }
+            None => match to_rest(&request) {
+                Some((name, operation, body)) => (name, Request::Aws(operation, body)),
+                None => {
+                    let request = to_gateway(&request);
+                    (format!("gateway:{} {}", request.method, request.path), Request::Gateway(request))
+                }
+            },
         };
         let sent = Sent { invocation, name, request, reply };
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(sent);
@@ -94,6 +106,13 @@ impl Network {
             answer.await.unwrap_or_else(|_| Err(ConnectorError::io("the connection was closed".into())))
         })
     }
+}
+
+/// A call to a service of AWS that speaks REST, if it is one.
+fn to_rest(request: &HttpRequest) -> Option<(String, String, Value)> {
+    let header = |name: &str| request.headers().get(name).map(ToOwned::to_owned);
+    let body = request.body().bytes().unwrap_or_default();
+    rest_call(request.method(), request.uri(), header, body)
 }
 
 fn to_gateway(request: &HttpRequest) -> gateway::Request {

@@ -12,6 +12,7 @@ const WRITE_UNITS: f64 = 0.625;
 const READ_UNITS: f64 = 0.125;
 const EVENTS: f64 = 1.0;
 const SQS_REQUESTS: f64 = 0.40;
+const FIFO_REQUESTS: f64 = 0.50;
 
 /// Counts what calls consume.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +26,8 @@ pub struct Meter {
     pub events: u64,
     /// Requests to queues: one to send, one to receive, one to delete each message, batches aside.
     pub messages: u64,
+    /// The same of FIFO queues.
+    pub ordered_messages: u64,
 }
 
 impl Meter {
@@ -71,18 +74,25 @@ impl Meter {
         self.messages += 3;
     }
 
+    /// A message goes through a FIFO queue.
+    pub fn ordered_message(&mut self) {
+        self.ordered_messages += 3;
+    }
+
     /// What it comes to, per order.
     #[must_use]
     pub fn per_order(&self, orders: usize) -> Cost {
         let orders = orders.max(1) as f64;
         let (writes, reads) = (self.written.values().sum::<f64>(), self.read.values().sum::<f64>());
         let (events, requests) = (self.events as f64, self.messages as f64);
-        let dollars = writes * WRITE_UNITS + reads * READ_UNITS + events * EVENTS + requests * SQS_REQUESTS;
+        let ordered = self.ordered_messages as f64;
+        let queues = requests * SQS_REQUESTS + ordered * FIFO_REQUESTS;
+        let dollars = writes * WRITE_UNITS + reads * READ_UNITS + events * EVENTS + queues;
         Cost {
             write_units: writes / orders,
             read_units: reads / orders,
             events: events / orders,
-            sqs_requests: requests / orders,
+            sqs_requests: (requests + ordered) / orders,
             dollars_per_million: dollars / orders,
         }
     }

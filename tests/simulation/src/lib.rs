@@ -5,29 +5,43 @@
 #![allow(clippy::indexing_slicing, reason = "a simulation fails by panicking")]
 
 mod acknowledged;
+pub mod asl;
+pub mod asynchronous;
 mod calls;
 pub mod campaign;
 mod client;
 pub mod clock;
 pub mod connector;
 pub mod cost;
+pub mod ends;
+pub mod execution;
 pub mod executor;
+pub mod facts;
 pub mod fault;
+mod feed;
+pub mod fifo;
 pub mod functions;
+mod imports;
+pub mod letters;
 pub mod options;
-pub mod pattern;
+mod orchestrate;
 pub mod planted;
 pub mod queue;
 pub mod receipts;
+mod releases;
 pub mod run;
+pub mod sales;
 mod scheduler;
+pub mod shortages;
 pub mod stream;
 pub mod system;
 pub mod trace;
+mod views;
 pub mod watch;
 mod world;
 
-pub use options::{Options, Story};
+pub use eda::testing::pattern;
+pub use options::{LostTask, Options, Story, Worth};
 pub use run::{Outcome, SetupError, Simulator};
 pub use watch::Violation;
-pub use world::KillPoint;
+pub use world::{Delivered, KillPoint};

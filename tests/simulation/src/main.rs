@@ -11,7 +11,7 @@ use serde_json::json;
 use simulation::campaign::{self, Caught, Report};
 use simulation::fault::Kind;
 use simulation::planted::Planted;
-use simulation::{KillPoint, Options, SetupError, Simulator, Story};
+use simulation::{KillPoint, Options, SetupError, Simulator, Story, Worth};
 
 /// Simulations of the whole system under a hostile scheduler.
 #[derive(Debug, Parser)]
@@ -35,18 +35,33 @@ struct Cli {
     /// Plants mistakes and shows which seed notices them; a name plants that one
     #[arg(long, num_args = 0..=1, default_missing_value = "all")]
     planted: Option<String>,
-    /// Kills the function before and after every single call of each story
+    /// Kills the function before and after every single call of each story, and of each story that loses a delivery
     #[arg(long)]
     systematic: bool,
     /// The most faults per run
     #[arg(long)]
     most_faults: Option<u32>,
+    /// Makes faults so many times as frequent
+    #[arg(long, default_value_t = 1)]
+    times: u32,
     /// What all orders are like
     #[arg(long)]
     story: Option<Story>,
+    /// What all orders are worth: standard, or high
+    #[arg(long)]
+    worth: Option<Worth>,
     /// Kills a function: before:N or after:N, the number of a call
     #[arg(long)]
     kill: Option<KillPoint>,
+    /// Loses one delivery of the bus for good, by its number
+    #[arg(long)]
+    lose: Option<u64>,
+    /// Puts something undecodable on these queues, separated by commas
+    #[arg(long, value_delimiter = ',')]
+    poison: Vec<String>,
+    /// Puts a file of orders with so many lines into the bucket
+    #[arg(long, default_value_t = 0)]
+    import: u64,
     /// Prints the story of each run
     #[arg(long)]
     trace: bool,
@@ -92,8 +107,8 @@ fn run(cli: &Cli) -> Result<bool, Box<dyn std::error::Error>> {
     }
     let report = if cli.systematic {
         let stories = options.story.map_or(Story::ALL.to_vec(), |story| vec![story]);
-        let small = Options { orders: cli.orders.min(2), ..options };
-        campaign::systematic(&simulator, &small, &stories, &told)?
+        let small = Options { orders: 1, ..options };
+        campaign::systematic(&simulator, &small, &stories, &|_| true, &told)?
     } else {
         campaign::random(&simulator, &options, seeds, &told)?
     };
@@ -119,7 +134,12 @@ fn options(cli: &Cli) -> Result<Options, String> {
         faults,
         most_faults: cli.most_faults.unwrap_or(if calm { 0 } else { u32::MAX }),
         story: cli.story,
+        worth: cli.worth,
         kill: cli.kill,
+        lost: cli.lose,
+        times: cli.times,
+        poisoned: cli.poison.clone(),
+        imported: cli.import,
         planted,
         ..Options::new(cli.from, cli.orders)
     })
@@ -151,13 +171,18 @@ fn bar(seeds: u64, systematic: bool) -> ProgressBar {
 fn planted(cli: &Cli, simulator: &Simulator, options: &Options) -> Result<bool, SetupError> {
     let mut all = Vec::new();
     let options = Options { orders: options.orders.min(8), ..options.clone() };
+    let most = cli.seeds.unwrap_or(1_000);
+    let bar = bar(u64::try_from(Planted::ALL.len()).unwrap_or_default(), false);
     for planted in Planted::ALL {
-        let caught = campaign::planted(simulator, &options, *planted, cli.seeds.unwrap_or(1_000))?;
+        let told = |seeds: u64, _: u64| bar.set_message(format!("{planted}: {seeds} seeds"));
+        let caught = campaign::planted(simulator, &options, *planted, most, &told)?;
+        bar.inc(1);
         if !cli.json {
-            print_caught(&caught);
+            bar.suspend(|| print_caught(&caught));
         }
         all.push(caught);
     }
+    bar.finish_and_clear();
     if cli.json {
         println!("{:#}", json!({ "planted": all.iter().map(Caught::json).collect::<Vec<_>>() }));
     }

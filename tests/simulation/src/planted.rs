@@ -6,7 +6,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use eda::snapshot::Snapshotted as _;
 use serde_json::{Value, json};
+use shop::order::OrderView;
 
 macro_rules! planted {
     ($($mistake:ident $name:literal $help:literal;)+) => {
@@ -49,7 +51,23 @@ planted! {
     AcknowledgesFailed "acknowledged-failure" "A batch's failed messages are acknowledged";
     BusId "bus-id" "Causes are told apart by the bus's id, which changes when an event is put again";
     ExpiringRows "expiring-rows" "Rows of a saga expire within minutes";
-    UnfencedCompletion "unfenced-completion" "An idempotency record is completed by whoever comes, owner or not";
+    TwoProbers "two-probers" "Whoever finds the circuit due probes, whether or not somebody does already";
+    NeverHalfOpen "never-half-open" "An open circuit is never tried again";
+    NoPostponing "no-postponing" "What waits for the gateway comes again after each visibility timeout";
+    BusFirst "bus-before-fifo" "An event is put on the bus before the ordered queue has it";
+    Overtaking "overtaking" "A group of the ordered queue goes on while a message of it is to come again";
+    NoUpcasting "no-upcasting" "An event of an older version is read as if it were of the newest";
+    NoReconciliation "no-reconciliation" "Views whose doorbells were not heard are not looked for";
+    OldSnapshotRead "old-snapshot-read" "A snapshot is read in whatever form it was written";
+    RebuildLosesArrivals "rebuild-loses-arrivals" "What is appended during a rebuild goes only into the views that are live";
+    CountedTwice "counted-twice" "A fact is added to its window whether or not it was before";
+    CatchWithoutClose "catch-without-close" "A failed saga is undone without asking the pivot whether it has shipped";
+    AlwaysRefunds "always-refunds" "A failed saga is undone whatever the pivot says";
+    StartWithoutName "start-without-name" "A saga is started under no name";
+    UnfencedCompletion "unfenced-completion" "An idempotency record is changed by whoever comes, owner or not";
+    LettersDeletedFirst "letters-deleted-first" "Dead letters are deleted from their queue before they are kept";
+    ImportForgets "import-forgets" "An import that is resumed has forgotten what was wrong with the lines before";
+    TransformerWithoutId "transformer-without-id" "A rule's transformer drops the event's id";
 }
 
 impl fmt::Display for Planted {
@@ -89,8 +107,23 @@ impl Planted {
             | (Self::ReleaseTwice, "release-inventory", "TransactWriteItems")
             | (Self::UnguardedJoin, "aggregate-steps", "TransactWriteItems")
             | (Self::ChargeWithoutPending, "process-payment", "TransactWriteItems") => strip_guard(body),
+            (Self::ImportForgets, "import-orders", "PutItem") => {
+                if let Some(unsaid) = body.pointer_mut("/Item/unsaid/S") {
+                    *unsaid = json!("");
+                }
+            }
             (Self::UnguardedView, "project-orders", "PutItem") => strip_condition(body),
-            (Self::UnfencedCompletion, "receipts", "UpdateItem") => strip_condition(body),
+            (Self::UnfencedCompletion, "send-receipt", "UpdateItem") => strip_condition(body),
+            (Self::CountedTwice, "aggregate-sales", "TransactWriteItems") => {
+                strip_conditions(body, "SalesFactsTable");
+            }
+            (Self::StartWithoutName, _, "StartExecution") => {
+                if let Some(fields) = body.as_object_mut() {
+                    fields.remove("name");
+                }
+            }
+            (Self::TwoProbers, _, "TransactWriteItems") if elects(body) => strip_guard(body),
+            (Self::NeverHalfOpen, _, "TransactWriteItems") => wait_for_ever(body),
             (Self::NoPivot, "expire-orders", "TransactWriteItems")
                 if guard_of(body).is_some_and(|guard| guard.get("Put").is_some()) =>
             {
@@ -143,6 +176,23 @@ impl Planted {
                 }
                 (status, page.to_string())
             }
+            (Self::NoReconciliation, "reconcile-views", "Scan") if status == 200 => {
+                (status, json!({ "Items": [], "Count": 0, "ScannedCount": 0 }).to_string())
+            }
+            (Self::OldSnapshotRead, _, "GetItem") => {
+                let mut row = parsed();
+                if let Some(schema) = row.pointer_mut("/Item/schema/N") {
+                    *schema = json!(OrderView::SCHEMA.to_string());
+                }
+                (status, row.to_string())
+            }
+            (Self::RebuildLosesArrivals, "project-orders", "GetItem") => {
+                let mut row = parsed();
+                if let Some(fields) = row.get_mut("Item").and_then(Value::as_object_mut) {
+                    fields.remove("build");
+                }
+                (status, row.to_string())
+            }
             _ if rewritten.pretend && status == 400 => {
                 let mut refused = parsed();
                 // What was not charged reads as undone: there is nothing left to do but to say so.
@@ -175,6 +225,28 @@ fn guard_of(body: &Value) -> Option<&Value> {
     body.get("TransactItems").and_then(Value::as_array)?.first()
 }
 
+/// Whether a transaction elects a prober.
+fn elects(body: &Value) -> bool {
+    let update = guard_of(body).and_then(|guard| guard.get("Update"));
+    update.is_some_and(|update| {
+        update.get("TableName").is_some_and(|table| table == "CircuitsTable")
+            && update
+                .get("UpdateExpression")
+                .and_then(Value::as_str)
+                .is_some_and(|set| set.contains("#prober = "))
+    })
+}
+
+/// The time until which an opened circuit stays so is never.
+fn wait_for_ever(body: &mut Value) {
+    let opened = body.pointer_mut("/TransactItems/0/Put/Item");
+    if let Some(item) = opened.filter(|item| item.get("trips").is_some())
+        && let Some(until) = item.get_mut("until")
+    {
+        *until = json!({ "N": "9000000000000" });
+    }
+}
+
 /// Takes the condition off the first action of a transaction.
 fn strip_guard(body: &mut Value) {
     let first =
@@ -184,6 +256,19 @@ fn strip_guard(body: &mut Value) {
         return;
     };
     strip_condition(action);
+}
+
+/// Takes the conditions off all writes to a table.
+fn strip_conditions(body: &mut Value, table: &str) {
+    let actions = body.get_mut("TransactItems").and_then(Value::as_array_mut).into_iter().flatten();
+    for write in actions.filter_map(|action| action.as_object_mut()?.values_mut().next()) {
+        if write.get("TableName").is_some_and(|name| name == table) {
+            if let Some(fields) = write.as_object_mut() {
+                fields.remove("ReturnValuesOnConditionCheckFailure");
+            }
+            strip_condition(write);
+        }
+    }
 }
 
 /// Takes the condition off a write, and the names and values that only it used: DynamoDB refuses unused ones.
@@ -271,5 +356,33 @@ fn expire_soon(body: &mut Value, now: i64) {
         }
         Value::Array(elements) => elements.iter_mut().for_each(|element| expire_soon(element, now)),
         _ => {}
+    }
+}
+
+impl Planted {
+    /// Makes the mistake in the definition of a state machine.
+    pub fn define(self, definition: &mut Value) {
+        // What Close answers where an order has not shipped, made without asking the pivot.
+        let expired = json!({
+            "source": "orders", "detail-type": "OrderExpired", "time.$": "$$.Execution.Input.time",
+            "detail": {
+                "version": "1.0", "reason": "step_failed",
+                "orderId.$": "$$.Execution.Input.detail.orderId",
+                "customerId.$": "$$.Execution.Input.detail.customerId",
+                "metadata.$": "$$.Execution.Input.detail.metadata",
+            },
+        });
+        let undo = json!({ "Type": "Pass", "Parameters": expired, "Next": "Refund" });
+        let Some(states) = definition.get_mut("States").and_then(Value::as_object_mut) else { return };
+        match self {
+            Self::CatchWithoutClose => {
+                states.insert("Close".to_owned(), undo);
+                states.remove("Closed");
+            }
+            Self::AlwaysRefunds => {
+                states.insert("Closed".to_owned(), undo);
+            }
+            _ => {}
+        }
     }
 }

@@ -9,13 +9,13 @@ use eda::testing::template::{Template, TemplateError};
 use fastrand::Rng;
 
 use crate::cost::Meter;
+use crate::ends::End;
 use crate::fault::Kind;
-use crate::options::Options;
+use crate::options::{Options, Story};
 use crate::planted::Planted;
-use crate::receipts::RESOURCES;
 use crate::system::{System, Unmodelled};
 use crate::watch::Violation;
-use crate::world::World;
+use crate::world::{Delivered, World};
 
 /// What came of a run.
 #[derive(Debug)]
@@ -26,8 +26,14 @@ pub struct Outcome {
     pub elapsed: std::time::Duration,
     /// AWS calls that took effect or were refused by the service.
     pub aws_calls: u64,
+    /// How each order ended, where nothing but what was asked for went wrong.
+    pub ends: Vec<End>,
+    /// States that executions of state machines entered.
+    pub transitions: u64,
     /// Calls that a fault could have killed: those of [`KillPoint`](crate::world::KillPoint).
     pub decided: u64,
+    /// Deliveries of the bus: those of [`Options::lost`].
+    pub delivered: Vec<Delivered>,
     /// How often each kind of fault struck.
     pub faults: BTreeMap<Kind, u64>,
     /// What was broken.
@@ -45,6 +51,8 @@ pub enum SetupError {
     Template(TemplateError),
     /// The template holds something new.
     Unmodelled(Unmodelled),
+    /// Nobody can look after dead letters.
+    Person(eda::Failure),
     /// There is no runtime.
     Runtime(std::io::Error),
 }
@@ -54,6 +62,7 @@ impl std::fmt::Display for SetupError {
         match self {
             Self::Template(error) => write!(f, "{error}"),
             Self::Unmodelled(error) => write!(f, "{error}"),
+            Self::Person(failure) => write!(f, "nobody can look after dead letters: {failure}"),
             Self::Runtime(error) => write!(f, "no runtime: {error}"),
         }
     }
@@ -64,15 +73,13 @@ impl std::error::Error for SetupError {}
 /// Counts runs of this process: what must not be shared between runs is named by it.
 static RUNS: AtomicU64 = AtomicU64::new(0);
 
-/// By whether they are extended, and by their parameters.
+/// By whether they mail receipts, and by their parameters.
 type Systems = BTreeMap<(bool, Vec<(String, i64)>), Rc<System>>;
 
 /// Runs simulations of what one template deploys.
 #[derive(Clone, Debug)]
 pub struct Simulator {
     template: Template,
-    /// The same, with a consumer of idempotency records beside it.
-    extended: Option<Template>,
     /// Systems by the parameters that a seed chose.
     systems: RefCell<Systems>,
 }
@@ -81,7 +88,7 @@ impl Simulator {
     /// A simulator of this template.
     #[must_use]
     pub fn of(template: Template) -> Self {
-        Self { template, extended: None, systems: RefCell::default() }
+        Self { template, systems: RefCell::default() }
     }
 
     /// A simulator of this workspace's template.
@@ -90,30 +97,45 @@ impl Simulator {
     /// [`SetupError::Template`] where it cannot be read.
     pub fn of_workspace() -> Result<Self, SetupError> {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../template.yaml");
-        let template = Template::load(path).map_err(SetupError::Template)?;
-        let text = std::fs::read_to_string(path).map_err(SetupError::Runtime)?;
-        let extended = text.replacen("\nResources:\n", &format!("\nResources:\n{RESOURCES}"), 1);
-        let extended = Some(Template::parse(&extended).map_err(SetupError::Template)?);
-        Ok(Self { extended, ..Self::of(template) })
+        Ok(Self::of(Template::load(path).map_err(SetupError::Template)?))
     }
 
     /// The parameters of a run: its seed decides how long orders may stay open, unless the options say so.
     fn system(&self, options: &Options) -> Result<Rc<System>, SetupError> {
         let mut rng = Rng::with_seed(options.seed ^ 0x7E);
         let deadlines = [300, 1_800, 7_200, 43_200];
-        let deadline =
-            if options.most_faults == 0 { 43_200 } else { deadlines[rng.usize(0..deadlines.len())] };
-        let mut parameters = BTreeMap::from([("OrderDeadlineSeconds".to_owned(), deadline)]);
+        let mut parameters = BTreeMap::new();
+        let deadline = match options.most_faults {
+            // Nothing else can come of such an order than to wait for it.
+            0 if options.lost.is_some() || options.story == Some(Story::NeedsAuthentication) => 300,
+            0 => 43_200,
+            _ => {
+                let policy = [1, 2, 100][rng.usize(0..3)];
+                parameters.insert("SnapshotPolicy".to_owned(), policy);
+                // Some runs see sales that come too late.
+                let lateness = [60, 3_600, 86_400][rng.usize(0..3)];
+                parameters.insert("SalesLatenessSeconds".to_owned(), lateness);
+                deadlines[rng.usize(0..deadlines.len())]
+            }
+        };
+        parameters.insert("OrderDeadlineSeconds".to_owned(), deadline);
+        if options.planted == Some(Planted::NoPostponing) {
+            // Four hours of it are more receives than a message has.
+            parameters.insert("VisibilityTimeoutSeconds".to_owned(), 20);
+        }
         parameters.extend(options.parameters.iter().cloned());
         let parameters: Vec<_> = parameters.into_iter().collect();
-        // Some runs have the consumer of idempotency records beside them.
-        let wanted = options.planted == Some(Planted::UnfencedCompletion) || options.seed.is_multiple_of(4);
-        let extended = self.extended.as_ref().filter(|_| wanted && options.most_faults > 0);
-        let key = (extended.is_some(), parameters.clone());
+        // What an order costs is told without what the template leaves out unless it is asked for.
+        let receipts = !options.metered;
+        let key = (receipts, parameters.clone());
         if let Some(system) = self.systems.borrow().get(&key) {
             return Ok(system.clone());
         }
-        let mut template = extended.unwrap_or(&self.template).clone();
+        // There, and off until somebody switches them on.
+        let mut template = self.template.clone().with_parameter("ProcessDeadLetters", "true");
+        if receipts {
+            template = template.with_parameter("ReceiptSender", "receipts@example.com");
+        }
         for (name, value) in &parameters {
             template = template.with_parameter(name, *value);
         }
@@ -132,19 +154,22 @@ impl Simulator {
         let runtime = builder.enable_time().start_paused(true).build().map_err(SetupError::Runtime)?;
         let number = RUNS.fetch_add(1, Ordering::Relaxed);
         let options = options.clone();
-        Ok(runtime.block_on(async move {
-            let mut world = World::new(system, options, number);
+        runtime.block_on(async move {
+            let mut world = World::new(system, options, number).map_err(SetupError::Person)?;
             world.run().await;
-            Outcome {
+            Ok(Outcome {
                 steps: world.steps,
                 elapsed: world.clock.elapsed(),
                 aws_calls: world.aws_calls,
+                ends: if world.options.most_faults == 0 { world.ends() } else { Vec::new() },
+                transitions: world.transitions(),
                 decided: world.decided,
+                delivered: std::mem::take(&mut world.delivered),
                 faults: world.faults.struck().clone(),
                 violations: std::mem::take(&mut world.watch.broken),
                 trace: world.trace.text(),
                 meter: world.meter.clone(),
-            }
-        }))
+            })
+        })
     }
 }

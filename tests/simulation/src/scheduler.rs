@@ -6,29 +6,37 @@ use std::time::Duration;
 use aws_lambda_events::sqs::SqsBatchResponse;
 use aws_lambda_events::streams::DynamoDbEventResponse;
 use eda::batch::Deadline;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::client::body_of;
 use crate::connector::INVOCATION;
+use crate::execution::{Execution, Status};
+use crate::facts;
 use crate::fault::Kind;
 use crate::functions::{Answer, Payload};
+use crate::imports::CREATED;
 use crate::pattern::fits;
 use crate::planted::Planted;
 use crate::queue::{self, later};
-use crate::stream::{self, Discarded};
-use crate::world::{Delivery, Invocation, Work, World};
+use crate::stream::{self, Discarded, Record};
+use crate::world::{Delivered, Delivery, Invocation, Work, World};
 
 /// What can happen next.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Action {
     Call(u64),
     Bus(usize),
     Stream(usize, usize),
     Queue(usize),
     Client(usize),
+    Look(usize),
     Schedule(usize),
     Gateway(usize),
+    Task(String),
+    Invoke(usize),
+    Collect(usize),
 }
 
 /// Longer than any order can take: its deadline, and a few rounds of expiry.
@@ -58,8 +66,9 @@ impl World {
             self.time_out();
             match self.choose() {
                 Some(action) => self.perform(action),
+                None if self.is_quiet() && self.deals_with_letters() => continue,
                 None if self.is_quiet() => {
-                    self.read_orders().await;
+                    self.read_orders();
                     self.audit();
                     return;
                 }
@@ -80,7 +89,7 @@ impl World {
     }
 
     /// Lets every function run as far as it can.
-    fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         loop {
             let finished = self.executor.run_until_stalled();
             for sent in self.network.take() {
@@ -122,10 +131,15 @@ impl World {
             }
         }
         actions.extend(self.clients.due(now).map(|order| (2, Action::Client(order))));
+        actions.extend(self.clients.looking(now).map(|order| (2, Action::Look(order))));
         let due = self.schedules.iter().position(|schedule| !schedule.running && schedule.next <= now);
         actions.extend(due.map(|index| (2, Action::Schedule(index))));
+        actions.extend(self.due_executions(now).map(|name| (2, Action::Task(name.clone()))));
+        let pending = self.pending.iter().enumerate().filter(|(_, event)| event.not_before <= now);
+        actions.extend(pending.map(|(index, _)| (2, Action::Invoke(index))));
+        actions.extend(self.collects(now).into_iter().map(|index| (2, Action::Collect(index))));
         if !self.faults.has(Kind::Reorder) {
-            return actions.first().map(|(_, action)| *action);
+            return actions.into_iter().next().map(|(_, action)| action);
         }
         let total: u32 = actions.iter().map(|(weight, _)| weight).sum();
         let mut drawn = if total == 0 { return None } else { self.rng.u32(0..total) };
@@ -138,7 +152,7 @@ impl World {
         None
     }
 
-    fn running(&self, queue: &str) -> usize {
+    pub(crate) fn running(&self, queue: &str) -> usize {
         let works = |invocation: &&Invocation| matches!(&invocation.work, Work::Messages { queue: works, .. } if works == queue);
         self.invocations.values().filter(works).count()
     }
@@ -155,7 +169,11 @@ impl World {
                 let changed = answered && self.rng.bool();
                 self.place(order, changed);
             }
+            Action::Look(order) => self.look(order),
             Action::Schedule(index) => self.tick(index),
+            Action::Task(name) => self.call_task(&name),
+            Action::Invoke(index) => self.invoke_with(index),
+            Action::Collect(index) => self.collect(index),
         }
     }
 
@@ -170,10 +188,13 @@ impl World {
             .chain(lanes.map(|lane| lane.not_before))
             .chain(self.schedules.iter().filter(|schedule| !schedule.running).map(|schedule| schedule.next))
             .chain(self.bus.iter().map(|delivery| delivery.not_before))
+            .chain(self.pending.iter().map(|event| event.not_before))
             .chain(self.calls.values().map(|call| call.not_before))
             .chain(self.waiting.iter().map(|waiting| waiting.at))
             .chain(self.invocations.values().map(|invocation| invocation.deadline))
-            .chain(self.clients.next());
+            .chain(self.executions.values().flat_map(Execution::moments))
+            .chain(self.clients.next())
+            .chain(self.next_letter(now));
         moments.filter(|at| *at > now).min()
     }
 
@@ -183,20 +204,25 @@ impl World {
             && self.calls.is_empty()
             && self.waiting.is_empty()
             && self.bus.is_empty()
+            && self.pending.is_empty()
+            && self.letters_are_taken_in()
             && self.clients.content()
             && work.into_iter().all(|queue| queue.messages.is_empty())
             && self.readers.iter().flat_map(|reader| &reader.lanes).all(|lane| lane.records.is_empty())
             && self.row_count("OutboxTable") == 0
             && self.watch.open() == 0
+            && self.views_are_at_rest()
+            && self.open_windows() == 0
+            && self.executions.values().all(|execution| execution.status != Status::Running)
     }
 
     /// Starts an invocation.
-    fn invoke(&mut self, function: usize, work: Work, payload: Payload, spared: bool) {
+    pub(crate) fn invoke(&mut self, function: usize, work: Work, payload: Payload, spared: bool) {
         let timeout = self.system.functions.get(function).map(|deployed| deployed.timeout);
         let (Some(runner), Some(timeout)) = (self.runners.get(function).cloned(), timeout) else { return };
         let id = self.next_id();
         let deadline = Instant::now() + timeout;
-        self.invocations.insert(id, Invocation { function, work, deadline, spared });
+        self.invocations.insert(id, Invocation { function, work, deadline, spared, struck: false });
         let future = async move { runner.invoke(payload, Deadline::after(timeout)).await };
         self.executor.spawn(id, INVOCATION.scope(id, future));
     }
@@ -204,6 +230,7 @@ impl World {
     /// The execution environment of an invocation is gone.
     pub(crate) fn die(&mut self, id: u64) {
         self.executor.kill(id);
+        self.struck(id);
         if let Some(runner) = self.invocations.get(&id).and_then(|found| self.runners.get(found.function)) {
             runner.crash();
         }
@@ -220,15 +247,16 @@ impl World {
             self.say(|| format!("        ✗ {label} times out"));
             self.die(id);
         }
+        self.time_out_executions();
     }
 
     /// An invocation has ended: with an answer, or without.
     fn finish(&mut self, id: u64, answer: Option<Answer>) {
         let label = if self.trace.is_on() { self.label_of(id) } else { String::new() };
-        let Some(Invocation { work, function, .. }) = self.invocations.remove(&id) else { return };
+        let Some(Invocation { work, function, struck, .. }) = self.invocations.remove(&id) else { return };
         let name = self.name_of(function).to_owned();
-        if let Some(Answer::Failed(reason)) = &answer {
-            self.say(|| format!("  {label} failed: {reason}"));
+        if let Some(Answer::Failed { name, message }) = &answer {
+            self.say(|| format!("  {label} failed: {name}: {message}"));
         }
         match work {
             Work::Messages { queue, messages } => {
@@ -236,10 +264,19 @@ impl World {
                 let failed = match answer {
                     Some(Answer::Queue(_)) if forgiving => Vec::new(),
                     Some(Answer::Queue(response)) => failed_items(&response),
+                    // A task that is fed by a mapping.
+                    Some(Answer::Task(answer)) => {
+                        failed_items(&serde_json::from_value(answer).unwrap_or_default())
+                    }
                     _ => messages.iter().map(|message| message.id.clone()).collect(),
                 };
                 self.say(|| format!("  {label} ends, {} to be delivered again", failed.len()));
+                let letters = !self.system.is_work_queue(&queue);
                 for message in messages.iter().filter(|message| !failed.contains(&message.id)) {
+                    if letters {
+                        self.delete_letter(&queue, &message.id);
+                        continue;
+                    }
                     self.acknowledged(&name, message);
                     if let Some(queue) = self.queues.get_mut(&queue) {
                         queue.delete(&message.id);
@@ -247,10 +284,24 @@ impl World {
                 }
             }
             Work::Records { reader, lane } => self.stream_answered(reader, lane, answer, &label),
-            Work::Echo => {}
+            Work::Echo | Work::Operate | Work::Drain => {}
+            Work::Asked(sent) => match answer {
+                Some(Answer::Task(answer)) => sent.answer(200, answer.to_string(), false),
+                Some(Answer::Failed { name, message }) => {
+                    let told = json!({ "errorType": name, "errorMessage": message });
+                    sent.answer_of_failed_function(told.to_string());
+                }
+                _ => {
+                    let told = json!({ "errorType": "Sandbox.Timedout", "errorMessage": "Task timed out" });
+                    sent.answer_of_failed_function(told.to_string());
+                }
+            },
+            Work::Event(event) => self.event_answered(event, answer, struck),
+            Work::Task { execution } => self.heard(&execution, id, answer),
             Work::Place { order, changed } => self.placed(order, changed, answer),
             Work::Read { order } => self.was_read(order, answer),
             Work::Tick { schedule } => {
+                self.reconciled(&name, answer.as_ref());
                 let writes = self.writes;
                 if let Some(schedule) = self.schedules.get_mut(schedule) {
                     let busy = schedule.writes != writes;
@@ -266,44 +317,61 @@ impl World {
     fn stream_answered(&mut self, index: usize, lane: usize, answer: Option<Answer>, label: &str) {
         let now = Instant::now();
         let Some(reader) = self.readers.get_mut(index) else { return };
-        let discarded = match answer {
+        let (answered, discarded) = match answer {
             Some(Answer::Stream(response)) if response.batch_item_failures.is_empty() => {
-                reader.done(lane);
-                Vec::new()
+                (reader.done(lane), Vec::new())
             }
             Some(Answer::Stream(response)) => reader.failed(lane, first_failure(&response), now),
             _ => reader.failed(lane, None, now),
         };
-        let on_failure = reader.mapping.on_failure.clone();
         self.say(|| format!("  {label} ends"));
-        self.discard(on_failure, discarded);
+        self.rung(index, &answered);
+        self.discard(index, lane, &discarded);
     }
 
     /// What a mapping gives up on is told to its destination.
-    fn discard(&mut self, on_failure: Option<String>, discarded: Discarded) {
+    fn discard(&mut self, reader: usize, lane: usize, discarded: &Discarded) {
+        let Some(mapping) = self.readers.get(reader).map(|reader| &reader.mapping) else { return };
         if discarded.is_empty() {
             return;
         }
+        let (table, on_failure) = (mapping.table.clone(), mapping.on_failure.clone());
+        let told = stream::given_up(&mapping.table, self.name_of(mapping.function), lane, discarded);
         self.say(|| format!("        {} stream records are given up", discarded.len()));
+        self.overslept(&table);
         if let Some(queue) = on_failure {
-            self.send(&queue, "stream records".into(), "stream records".into(), Instant::now());
+            self.send(&queue, told.to_string().into(), "stream records".into(), Instant::now());
         }
     }
 
     fn deliver(&mut self, index: usize) {
         let delivery = self.bus.remove(index);
-        if self.strike(Kind::LostMessage) {
+        let number = u64::try_from(self.delivered.len()).ok();
+        let lost = self.options.lost.is_some() && self.options.lost == number;
+        self.delivered.push(Delivered { target: delivery.target.clone(), call: self.decided });
+        let function = self.system.target(&delivery.target);
+        if lost || self.strike(Kind::LostMessage) {
             self.faults.never_again(Kind::LostMessage);
-            self.say(|| format!("        ✗ {} to {} is lost for good", delivery.label, delivery.queue));
+            if &*delivery.label == "StockUpdate" {
+                self.watch.shortages.excuse();
+            }
+            if function.is_some() {
+                self.lost(&delivery.body);
+            }
+            self.imports.unheard |= &*delivery.label == CREATED;
+            self.say(|| format!("        ✗ {} to {} is lost for good", delivery.label, delivery.target));
             return;
         }
         let now = Instant::now();
-        let Delivery { queue, body, label, .. } = delivery;
         if self.strike(Kind::Duplicate) {
-            let again = self.soon_or_later(now);
-            let (queue, body, label) = (queue.clone(), body.clone(), label.clone());
-            self.bus.push(Delivery { queue, body, label, not_before: again });
+            let not_before = self.soon_or_later(now);
+            self.bus.push(Delivery { not_before, ..delivery.clone() });
         }
+        if let Some(function) = function {
+            self.hand_over(function, delivery);
+            return;
+        }
+        let Delivery { target: queue, body, label, .. } = delivery;
         let visible = if self.strike(Kind::Delay) { later(now, self.faults.rng(), DELAY) } else { now };
         self.say(|| format!("{label} → {queue}"));
         self.meter.message();
@@ -311,10 +379,16 @@ impl World {
         if self.strike(Kind::Poison) {
             self.poison();
         }
+        if self.strike(Kind::Rebuild) {
+            self.operate();
+        }
+        if self.strike(Kind::Operator) {
+            self.come();
+        }
     }
 
     /// At once, so that two deliveries race, or up to ten minutes later.
-    fn soon_or_later(&mut self, now: Instant) -> Instant {
+    pub(crate) fn soon_or_later(&mut self, now: Instant) -> Instant {
         let rng = self.faults.rng();
         if rng.bool() { now } else { later(now, rng, DELAY) }
     }
@@ -323,13 +397,14 @@ impl World {
         let queues = &self.system.queue_mappings;
         let Some(mapping) = queues.get(self.faults.rng().usize(0..queues.len().max(1))) else { return };
         let queue = mapping.queue.clone();
+        // Each its own: dead letters are told apart by what they say.
+        let number = self.next_id();
         let body = match self.faults.rng().bool() {
-            true => format!("poison {}", self.ids),
-            false => json!({ "detail-type": "Poisoned", "source": "nobody", "detail": { "n": self.ids } })
+            true => format!("poison {number}"),
+            false => json!({ "detail-type": "Poisoned", "source": "nobody", "detail": { "n": number } })
                 .to_string(),
         };
-        self.watch.poison(&queue, &body);
-        self.send(&queue, body.into(), "poison".into(), Instant::now());
+        self.poison_queue(&queue, body);
     }
 
     /// The bus takes an event.
@@ -344,6 +419,7 @@ impl World {
         {
             *event_id = json!(uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, id.as_bytes()));
         }
+        self.watch.receipts.published(field("DetailType"), &detail);
         let label: Rc<str> = match detail.get("orderId").and_then(Value::as_str) {
             Some(order) => format!("{}({order})", field("DetailType")).into(),
             None => field("DetailType").into(),
@@ -355,9 +431,25 @@ impl World {
         });
         let body: Rc<str> = event.to_string().into();
         let system = self.system.clone();
-        for rule in system.rules.iter().filter(|rule| fits(&rule.pattern, &event)) {
-            let (body, label, queue) = (body.clone(), label.clone(), rule.queue.clone());
-            self.bus.push(Delivery { queue, body, label, not_before: Instant::now() });
+        let now = Instant::now();
+        let fitting = system.rules.iter().enumerate().filter(|(_, rule)| fits(&rule.pattern, &event));
+        for (index, rule) in fitting {
+            let body = match &rule.transformer {
+                Some(transformer) => self.transformed(transformer.apply(&event)).into(),
+                None => body.clone(),
+            };
+            let (label, target) = (label.clone(), rule.target.clone());
+            let delivery =
+                Delivery { rule: index, target, body, label, since: now, not_before: now, tried: 0 };
+            self.archive.push(delivery.clone());
+            self.bus.push(delivery);
+        }
+        if self.strike(Kind::Replay) {
+            self.faults.never_again(Kind::Replay);
+            for delivery in self.archive.clone() {
+                let not_before = self.soon_or_later(now);
+                self.bus.push(Delivery { since: now, not_before, ..delivery });
+            }
         }
     }
 
@@ -375,7 +467,7 @@ impl World {
         let redrive = queue.settings.redrive.clone();
         if let Some((_, target)) = redrive.clone() {
             for message in spent {
-                self.send(&target, message.body, message.label, now);
+                self.redrive(&mapping.queue, &target, message);
             }
         }
         if messages.is_empty() {
@@ -383,8 +475,8 @@ impl World {
         }
         let limit = redrive.map_or(u32::MAX, |(limit, _)| limit);
         let spared = messages.iter().any(|message| message.receives.saturating_add(4) > limit);
-        // A message shows again early now and then, not all the time: each time costs a receive.
-        let young = messages.iter().all(|message| message.receives < 5);
+        // A message of a standard queue shows again early now and then, not all the time: each time costs a receive.
+        let young = messages.iter().all(|message| message.receives < 5 && message.place.is_none());
         if young && self.strike(Kind::Redeliver) {
             let at = self.soon_or_later(now);
             let again = self.faults.rng().usize(0..messages.len());
@@ -398,7 +490,8 @@ impl World {
             let next = self.ids + 1;
             self.say(|| format!("  {name}#{next} receives {}", labels.join(", ")));
         }
-        let payload = Payload::Queue(queue::batch(&messages));
+        self.may_spend(&mapping.queue, &messages);
+        let payload = Payload::Queue(queue::batch(&mapping.queue, &messages));
         let work = Work::Messages { queue: mapping.queue.clone(), messages };
         self.invoke(mapping.function, work, payload, spared);
     }
@@ -406,20 +499,21 @@ impl World {
     fn read_stream(&mut self, index: usize, lane: usize) {
         let now = Instant::now();
         let Some(reader) = self.readers.get_mut(index) else { return };
-        let table = reader.mapping.table.clone();
-        let (function, on_failure) = (reader.mapping.function, reader.mapping.on_failure.clone());
-        // The projection has no second source yet, so only the outbox's stream stands still for that long.
-        if table == "OutboxTable" && self.strike(Kind::StreamStop) {
+        let (table, function) = (reader.mapping.table.clone(), reader.mapping.function);
+        // The stream of facts is spared: what it loses after a day is kept nowhere else, and an alarm rings long before that.
+        if !reader.mapping.facts && self.strike(Kind::StreamStop) {
             self.faults.never_again(Kind::StreamStop);
+            self.say(|| format!("        the stream of {table} stands still"));
             let until = now + stream::RETENTION + Duration::from_secs(3_600);
-            for lane in self.readers.get_mut(index).into_iter().flat_map(|reader| &mut reader.lanes) {
+            let readers = self.readers.iter_mut().filter(|reader| reader.mapping.table == table);
+            for lane in readers.flat_map(|reader| &mut reader.lanes) {
                 lane.not_before = until;
             }
             return;
         }
         let Some(reader) = self.readers.get_mut(index) else { return };
         let (records, old) = reader.next(lane, now);
-        self.discard(on_failure, old);
+        self.discard(index, lane, &old);
         if records.is_empty() {
             return;
         }
@@ -430,10 +524,17 @@ impl World {
         }
         // "Event source mappings process each event at least once, and duplicate processing of records can occur."
         if self.strike(Kind::Duplicate) {
-            self.invoke(function, Work::Echo, Payload::Stream(stream::batch(&records)), false);
+            self.invoke(function, Work::Echo, self.batch_of(index, lane, &records), false);
         }
-        let payload = Payload::Stream(stream::batch(&records));
+        let payload = self.batch_of(index, lane, &records);
         self.invoke(function, Work::Records { reader: index, lane }, payload, false);
+    }
+
+    fn batch_of(&self, reader: usize, lane: usize, records: &[Record]) -> Payload {
+        match self.readers.get(reader).is_some_and(|reader| reader.mapping.facts) {
+            true => Payload::Facts(facts::batch(lane, records)),
+            false => Payload::Stream(stream::batch(records)),
+        }
     }
 
     fn tick(&mut self, index: usize) {
@@ -442,11 +543,12 @@ impl World {
         schedule.running = true;
         schedule.writes = writes;
         let function = schedule.function;
+        self.reconciling(function);
         if self.trace.is_on() {
             let (name, next) = (self.name_of(function).to_owned(), self.ids + 1);
             self.say(|| format!("  {name}#{next} is due"));
         }
-        self.invoke(function, Work::Tick { schedule: index }, Payload::Schedule, false);
+        self.invoke(function, Work::Tick { schedule: index }, Payload::Task(scheduled()), false);
     }
 
     fn place(&mut self, index: usize, changed: bool) {
@@ -477,6 +579,9 @@ impl World {
             (503, ..) => {}
             (202, false, None, Some(id)) => {
                 order.id = Some(id.clone());
+                if self.options.most_faults > 0 {
+                    order.look_again(Instant::now(), &mut self.rng);
+                }
                 self.trace.alias(&id, &format!("order-{index}"));
             }
             (202, false, Some(before), Some(id)) if before == id => {}
@@ -485,40 +590,6 @@ impl World {
                 let detail = format!("order {index}, changed: {changed}, was answered {status}");
                 self.watch.report("the same key gets the same answer", detail);
             }
-        }
-    }
-
-    /// Each client looks where its order stands, when all is quiet.
-    async fn read_orders(&mut self) {
-        self.faults.end();
-        let Some(function) = self.system.function("get-order") else { return };
-        for index in 0..self.clients.orders.len() {
-            let Some(order) = self.clients.orders.get(index).filter(|order| order.id.is_some()) else {
-                continue;
-            };
-            let request = order.read();
-            // A client asks again where its connection broke.
-            while self.clients.orders.get(index).is_some_and(|order| !order.told) {
-                let payload = Payload::Http(Box::new(request.clone()));
-                self.invoke(function, Work::Read { order: index }, payload, true);
-                self.settle();
-                while let Some(id) = self.calls.keys().next().copied() {
-                    self.decide(id);
-                    self.settle();
-                }
-            }
-        }
-    }
-
-    fn was_read(&mut self, index: usize, answer: Option<Answer>) {
-        let Some(Answer::Http(response)) = answer else { return };
-        if let Some(order) = self.clients.orders.get_mut(index) {
-            order.told = true;
-        }
-        let status = body_of(&response).get("status").cloned().unwrap_or_default();
-        if status != "confirmed" && status != "cancelled" {
-            let detail = format!("order {index} is said to be {status}");
-            self.watch.report("clients are told how their orders ended", detail);
         }
     }
 
@@ -542,6 +613,12 @@ impl World {
             }
         }
     }
+}
+
+/// What a schedule sends: <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-rule-schedule.html>.
+fn scheduled() -> Box<RawValue> {
+    let event = json!({ "detail-type": "Scheduled Event", "source": "aws.events", "detail": {} });
+    RawValue::from_string(event.to_string()).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
 fn failed_items(response: &SqsBatchResponse) -> Vec<String> {

@@ -27,6 +27,8 @@ pub struct Record {
     pub event_name: &'static str,
     /// The item's key, all of it.
     pub key: String,
+    /// The item as it was before, in DynamoDB's JSON; null where it is new.
+    pub old: Rc<Value>,
     /// The item as it is now, in DynamoDB's JSON.
     pub image: Rc<Value>,
     /// When it changed.
@@ -55,8 +57,11 @@ pub struct Reader {
     pub lanes: Vec<Lane>,
 }
 
-/// What became of records that a mapping gave up on.
+/// Records that a mapping gave up on.
 pub type Discarded = Vec<Record>;
+
+/// Records that were answered for.
+pub type Answered = Vec<Record>;
 
 impl Reader {
     /// A reader that has read nothing.
@@ -78,6 +83,9 @@ impl Reader {
         let lanes = self.lanes.len();
         let sum: usize = partition.bytes().map(usize::from).sum();
         let Some(lane) = self.lanes.get_mut(sum % lanes) else { return };
+        if lane.records.is_empty() {
+            lane.not_before = lane.not_before.max(record.at + self.mapping.gathering);
+        }
         let mut place = lane.records.len();
         if let Some(rng) = overtaking {
             let behind =
@@ -106,39 +114,61 @@ impl Reader {
     }
 
     /// The batch is done.
-    pub fn done(&mut self, lane: usize) {
+    pub fn done(&mut self, lane: usize) -> Answered {
         let limit = self.mapping.batch_size;
-        if let Some(lane) = self.lanes.get_mut(lane) {
-            let size = lane.under_way.take().unwrap_or_default();
-            lane.records.drain(..size.min(lane.records.len()));
-            (lane.retried, lane.limit) = (0, limit);
-        }
+        let Some(lane) = self.lanes.get_mut(lane) else { return Vec::new() };
+        let size = lane.under_way.take().unwrap_or_default();
+        (lane.retried, lane.limit) = (0, limit);
+        lane.records.drain(..size.min(lane.records.len())).collect()
     }
 
-    /// The batch failed: from `first` on where the function said so, else as a whole. Gives what is given up on.
-    pub fn failed(&mut self, lane: usize, first: Option<u64>, now: Instant) -> Discarded {
+    /// The batch failed: from `first` on where the function said so, else as a whole. Gives what was done before it, and
+    /// what is given up on.
+    pub fn failed(&mut self, lane: usize, first: Option<u64>, now: Instant) -> (Answered, Discarded) {
         let (bisects, retries, limit) = (self.mapping.bisects, self.mapping.retries, self.mapping.batch_size);
-        let Some(lane) = self.lanes.get_mut(lane) else { return Vec::new() };
+        let Some(lane) = self.lanes.get_mut(lane) else { return Default::default() };
         let size = lane.under_way.take().unwrap_or_default();
         lane.not_before = now + Duration::from_secs(1);
         let position = first
             .and_then(|first| lane.records.iter().take(size).position(|record| record.sequence == first));
         if let Some(position) = position.filter(|position| *position > 0) {
-            lane.records.drain(..position);
             (lane.retried, lane.limit) = (0, limit);
-            return Vec::new();
+            return (lane.records.drain(..position).collect(), Vec::new());
         }
         lane.retried = lane.retried.saturating_add(1);
         if bisects && size > 1 {
             lane.limit = size.div_ceil(2);
-            return Vec::new();
+            return Default::default();
         }
         if lane.retried <= retries {
-            return Vec::new();
+            return Default::default();
         }
         (lane.retried, lane.limit) = (0, limit);
-        lane.records.drain(..size.min(lane.records.len())).collect()
+        (Vec::new(), lane.records.drain(..size.min(lane.records.len())).collect())
     }
+}
+
+/// What a destination is told of records that a mapping gave up on: where they are, and not what they say.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html>
+#[must_use]
+pub fn given_up(table: &str, function: &str, lane: usize, records: &[Record]) -> Value {
+    let number = |record: Option<&Record>| record.map(|record| record.sequence.to_string());
+    json!({
+        "requestContext": {
+            "requestId": "c9b8fa9f-5a7f-4a2c-af9c-0c604cde93a5", "condition": "RetryAttemptsExhausted",
+            "functionArn": format!("arn:aws:lambda:us-east-1:111122223333:function:{function}"),
+            "approximateInvokeCount": 1,
+        },
+        "responseContext": {
+            "statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled",
+        },
+        "version": "1.0", "timestamp": "2026-01-15T11:30:00.000Z",
+        "DDBStreamBatchInfo": {
+            "shardId": format!("shardId-{lane}"), "streamArn": format!("{table}.StreamArn"),
+            "startSequenceNumber": number(records.first()), "endSequenceNumber": number(records.last()),
+            "batchSize": records.len(),
+        },
+    })
 }
 
 /// The batch that Lambda makes of records.
@@ -152,7 +182,10 @@ pub fn batch(records: &[Record]) -> Event {
             entry.event_id = record.sequence.to_string();
             entry.event_name = record.event_name.to_owned();
             entry.change.sequence_number = Some(record.sequence.to_string());
-            entry.change.new_image = serde_json::from_value((*record.image).clone()).unwrap_or_default();
+            let item = |image: &Value| serde_json::from_value(image.clone()).unwrap_or_default();
+            entry.change.new_image = item(&record.image);
+            // What a stream of new images alone leaves out, nobody reads who was deployed to it.
+            entry.change.old_image = item(&record.old);
             entry
         })
         .collect();

@@ -1,10 +1,17 @@
 //! What is deployed: functions, queues, rules, mappings and schedules, read from the template.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::time::Duration;
 
-use eda::testing::template::{Function, Grant, Resource, Template, at, list};
+use eda::testing::template::{Function, Grant, Resource, TableDefinition, Template, at, list};
+use eda::testing::transform::Transformer;
 use serde_json::Value;
+
+use crate::asynchronous::Retries;
+use crate::execution::Machine;
+use crate::facts;
+use crate::functions::names;
 
 /// The deployed system, without its data.
 #[derive(Clone, Debug)]
@@ -17,12 +24,18 @@ pub struct System {
     pub queues: BTreeMap<String, QueueSettings>,
     /// What takes messages from queues.
     pub queue_mappings: Vec<QueueMapping>,
+    /// What takes letters from dead-letter queues once somebody switches it on.
+    pub collections: Vec<QueueMapping>,
     /// What reads streams.
     pub stream_mappings: Vec<StreamMapping>,
     /// What the bus does with events.
     pub rules: Vec<Rule>,
+    /// State machines, by ARN.
+    pub machines: BTreeMap<String, Rc<Machine>>,
     /// What is invoked every so often: function and interval.
     pub schedules: Vec<(usize, Duration)>,
+    /// All tables.
+    pub tables: Vec<TableDefinition>,
     /// Tables whose rows expire, with the attribute that says when.
     pub expiring: BTreeMap<String, String>,
     /// The key attributes of every table, the partition key first.
@@ -32,6 +45,8 @@ pub struct System {
 /// A function.
 #[derive(Clone, Debug)]
 pub struct Deployed {
+    /// Its logical id.
+    pub id: String,
     /// Its package.
     pub name: String,
     /// Its environment variables.
@@ -40,6 +55,8 @@ pub struct Deployed {
     pub grants: BTreeSet<Grant>,
     /// How long an invocation may take.
     pub timeout: Duration,
+    /// What becomes of its asynchronous invocations.
+    pub retries: Retries,
 }
 
 /// A queue. <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html>
@@ -49,6 +66,8 @@ pub struct QueueSettings {
     pub visibility: Duration,
     /// After how many receives a message goes where.
     pub redrive: Option<(u32, String)>,
+    /// Whether it keeps the order of its groups.
+    pub fifo: bool,
 }
 
 /// A function's mapping of a queue.
@@ -71,8 +90,12 @@ pub struct QueueMapping {
 /// <https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-params.html>
 #[derive(Clone, Debug)]
 pub struct StreamMapping {
-    /// The table.
+    /// The table, or the stream of facts.
     pub table: String,
+    /// Whether it is a Kinesis stream.
+    pub facts: bool,
+    /// How long records are gathered before they are handed over.
+    pub gathering: Duration,
     /// The function, by its position.
     pub function: usize,
     /// Records per invocation, at most.
@@ -101,8 +124,12 @@ pub struct Rule {
     pub name: String,
     /// Which events.
     pub pattern: Value,
-    /// The queue that gets them.
-    pub queue: String,
+    /// The queue or function that gets them, by its logical id.
+    pub target: String,
+    /// What cuts them down before.
+    pub transformer: Option<Transformer>,
+    /// What becomes of those that it does not take.
+    pub retries: Retries,
 }
 
 /// What the template holds and the simulation has no model of.
@@ -130,7 +157,10 @@ impl System {
             ids.iter().position(|known| known == id).ok_or_else(|| Unmodelled(format!("the function {id}")))
         };
         let queues = template.resources("AWS::SQS::Queue").into_iter().map(queue).collect();
+        let kinesis = template.resources("AWS::Kinesis::Stream");
         let (mut queue_mappings, mut stream_mappings) = (Vec::new(), Vec::new());
+        let mut collections = Vec::new();
+        let collector = by_id.values().position(|function| function.binary == "process-dlq");
         for mapping in template.resources("AWS::Lambda::EventSourceMapping") {
             let properties = &mapping.properties;
             if at(properties, "/Enabled") == false {
@@ -138,7 +168,15 @@ impl System {
             }
             let function = function(at(properties, "/FunctionName"))?;
             let source = at(properties, "/EventSourceArn").as_str().unwrap_or_default();
+            let is_stream = |id: &str| kinesis.iter().any(|stream| stream.logical_id == id);
             match source.split_once('.') {
+                Some((stream, "Arn")) if is_stream(stream) => {
+                    let mapping = stream_mapping(stream, function, properties);
+                    stream_mappings.push(StreamMapping { facts: true, lanes: facts::SHARDS, ..mapping });
+                }
+                Some((queue, "Arn")) if Some(function) == collector => {
+                    collections.push(queue_mapping(queue, function, properties));
+                }
                 Some((queue, "Arn")) => queue_mappings.push(queue_mapping(queue, function, properties)),
                 Some((table, "StreamArn")) => {
                     stream_mappings.push(stream_mapping(table, function, properties))
@@ -147,13 +185,16 @@ impl System {
             }
         }
         let mut rules = Vec::new();
-        for rule in template.resources("AWS::Events::Rule") {
+        let rules_on = template.resources("AWS::Events::Rule").into_iter();
+        for rule in rules_on.filter(|rule| at(&rule.properties, "/State") != "DISABLED") {
             for target in list(at(&rule.properties, "/Targets")) {
                 let arn = at(target, "/Arn").as_str().unwrap_or_default();
                 rules.push(Rule {
                     name: rule.logical_id.clone(),
                     pattern: at(&rule.properties, "/EventPattern").clone(),
-                    queue: arn.trim_end_matches(".Arn").to_owned(),
+                    target: arn.trim_end_matches(".Arn").to_owned(),
+                    transformer: Transformer::of(target),
+                    retries: Retries::of_target(target),
                 });
             }
         }
@@ -166,6 +207,15 @@ impl System {
                 }
             }
         }
+        let arns: BTreeMap<_, _> =
+            ids.iter().enumerate().map(|(index, id)| (format!("{id}.Arn"), index)).collect();
+        let mut machines = BTreeMap::new();
+        for machine in template.resources("AWS::Serverless::StateMachine") {
+            let definition = at(&machine.properties, "/Definition").clone();
+            let read = Machine::read(definition, arns.clone())
+                .map_err(|unknown| Unmodelled(format!("{}: {unknown}", machine.logical_id)))?;
+            machines.insert(format!("{}.Arn", machine.logical_id), Rc::new(read));
+        }
         let tables = template.tables();
         let expiring =
             tables.iter().filter_map(|t| Some((t.name.clone(), t.time_to_live.clone()?))).collect();
@@ -175,15 +225,21 @@ impl System {
             (table.name.clone(), names.collect())
         });
         let keys = keys.collect();
-        let functions = by_id.into_values().map(deployed).collect();
+        let functions: Vec<_> = by_id.into_values().map(deployed).collect();
+        if let Some(unknown) = functions.iter().find(|function| !names().any(|name| name == function.name)) {
+            return Err(Unmodelled(format!("the function {}", unknown.name)));
+        }
         Ok(Self {
             template,
             functions,
             queues,
             queue_mappings,
+            collections,
             stream_mappings,
             rules,
+            machines,
             schedules,
+            tables,
             expiring,
             keys,
         })
@@ -195,6 +251,20 @@ impl System {
         self.functions.iter().position(|function| function.name == package)
     }
 
+    /// The position of the function with this logical id.
+    #[must_use]
+    pub fn target(&self, id: &str) -> Option<usize> {
+        self.functions.iter().position(|function| function.id == id)
+    }
+
+    /// Whether a queue is told what rules could not deliver, or functions gave up on.
+    #[must_use]
+    pub fn is_destination(&self, queue: &str) -> bool {
+        let rules = self.rules.iter().map(|rule| &rule.retries);
+        let mut all = rules.chain(self.functions.iter().map(|function| &function.retries));
+        all.any(|retries| retries.on_failure.as_deref() == Some(queue))
+    }
+
     /// The queues that feed a function.
     #[must_use]
     pub fn is_work_queue(&self, queue: &str) -> bool {
@@ -204,7 +274,9 @@ impl System {
 
 fn deployed(function: Function) -> Deployed {
     let timeout = seconds(at(&function.properties, "/Timeout"), 3);
-    Deployed { name: function.binary, environment: function.environment, grants: function.grants, timeout }
+    let retries = Retries::of_function(&function.properties);
+    let Function { logical_id: id, binary: name, environment, grants, .. } = function;
+    Deployed { id, name, environment, grants, timeout, retries }
 }
 
 fn queue(resource: Resource) -> (String, QueueSettings) {
@@ -214,7 +286,7 @@ fn queue(resource: Resource) -> (String, QueueSettings) {
         (u32::try_from(receives).unwrap_or(u32::MAX), arn.trim_end_matches(".Arn").to_owned())
     });
     let visibility = seconds(at(properties, "/VisibilityTimeout"), 30);
-    (resource.logical_id, QueueSettings { visibility, redrive })
+    (resource.logical_id, QueueSettings { visibility, redrive, fifo: *at(properties, "/FifoQueue") == true })
 }
 
 fn reports_items(properties: &Value) -> bool {
@@ -241,6 +313,8 @@ fn stream_mapping(table: &str, function: usize, properties: &Value) -> StreamMap
     let destination = at(properties, "/DestinationConfig/OnFailure/Destination");
     StreamMapping {
         table: table.to_owned(),
+        facts: false,
+        gathering: seconds(at(properties, "/MaximumBatchingWindowInSeconds"), 0),
         function,
         batch_size: count(at(properties, "/BatchSize"), 100),
         lanes: count(at(properties, "/ParallelizationFactor"), 1),
@@ -255,11 +329,11 @@ fn stream_mapping(table: &str, function: usize, properties: &Value) -> StreamMap
     }
 }
 
-fn number(value: &Value) -> Option<i64> {
+pub(crate) fn number(value: &Value) -> Option<i64> {
     value.as_i64().or_else(|| value.as_str()?.parse().ok())
 }
 
-fn seconds(value: &Value, otherwise: u64) -> Duration {
+pub(crate) fn seconds(value: &Value, otherwise: u64) -> Duration {
     Duration::from_secs(number(value).and_then(|n| u64::try_from(n).ok()).unwrap_or(otherwise))
 }
 

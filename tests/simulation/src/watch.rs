@@ -2,13 +2,35 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use eda::breaker::{Circuit, CircuitState};
 use eda::event_store::StoredEvent;
-use serde_json::Value;
+use eda::view::{CHECKPOINT, FIRST_GENERATION, GENERATION, Generations, place};
+use serde_json::{Value, json};
 use shop::books::{Books, Charged};
-use shop::order::OrderHead;
+use shop::order::{ORDERS, OrderHead};
 use shop::shipment::ShipmentState;
 
+use crate::fault::Kind;
+use crate::feed::Feeds;
+use crate::letters::{FAILURES, Letters};
+use crate::receipts::Receipts;
+use crate::sales;
+use crate::shortages::Shortages;
 use crate::world::World;
+
+/// The longest pause of a circuit, or lease of a prober, in milliseconds.
+const LONGEST_PAUSE: i64 = 300_000;
+
+/// What an order may end for though nothing is wrong with it.
+const EXCUSES: [Kind; 7] = [
+    Kind::GatewayDecline,
+    Kind::GatewayError,
+    Kind::LostMessage,
+    Kind::StreamStop,
+    Kind::LostTask,
+    Kind::ExecutionStop,
+    Kind::SpentReceives,
+];
 
 /// A promise that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,11 +61,33 @@ pub struct Watch {
     pivots: BTreeMap<String, String>,
     poisoned: BTreeMap<String, BTreeSet<String>>,
     placed: BTreeSet<String>,
-    receipts: BTreeMap<String, String>,
+    completed: BTreeMap<String, String>,
+    /// Who was to get which mail, and did.
+    pub receipts: Receipts,
+    /// Dead letters.
+    pub letters: Letters,
+    /// What ran short.
+    pub shortages: Shortages,
+    circuits: BTreeMap<String, Circuit>,
+    /// Customers' feeds.
+    pub feeds: Feeds,
+    /// Generation and checkpoint of the views, by order and place.
+    views: BTreeMap<(String, u64), (u64, u64)>,
+    /// The views' generations, once somebody has built one.
+    generations: Option<Generations>,
+    /// What is summed up.
+    pub sales: sales::Announced,
 }
 
-fn text<'a>(item: &'a Value, field: &str) -> &'a str {
+/// A text of a row.
+pub(crate) fn text<'a>(item: &'a Value, field: &str) -> &'a str {
     item.get(field).and_then(|value| value.get("S")).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// A number of a row.
+pub(crate) fn number(item: &Value, field: &str) -> u64 {
+    let number = item.get(field).and_then(|value| value.get("N")).and_then(Value::as_str);
+    number.and_then(|number| number.parse().ok()).unwrap_or_default()
 }
 
 impl Watch {
@@ -57,6 +101,13 @@ impl Watch {
         match table {
             "EventStoreTable" => self.stored(item),
             "OutboxTable" => self.announce(item),
+            "ActivityTable" => {
+                let broken = self.feeds.written(text(item, "eventId"), text(item, "eventType"));
+                self.broken.extend(broken);
+            }
+            "InventoryTable" => self.shortages.stock(item),
+            "OrderViewsTable" => self.viewed(item),
+            "ProjectionsTable" => self.switched(item),
             "ShipmentsTable" => {
                 let (order, status) = (text(item, "orderId"), text(item, "status"));
                 if let Some(before) = self.pivots.insert(order.to_owned(), status.to_owned())
@@ -87,6 +138,13 @@ impl Watch {
 
     fn announce(&mut self, row: &Value) {
         let detail: Value = serde_json::from_str(text(row, "detail")).unwrap_or_default();
+        if text(row, "detailType") == "StockReorderRequested" {
+            self.shortages.request(&detail);
+        }
+        let said = self.sales.event(text(row, "detailType"), text(row, "source"), &detail);
+        let promise = "a window is closed once, and corrected after that";
+        self.broken.extend(said.map(|detail| Violation { promise, detail }));
+        self.broken.extend(self.feeds.announced(text(row, "eventId"), &detail, text(row, "group")));
         let caused = detail.pointer("/metadata/causationId").is_some_and(|id| !id.is_null());
         let announced = Announced { name: text(row, "detailType").to_owned(), caused };
         let order = self.announced.entry(text(row, "orderingKey").to_owned()).or_default();
@@ -103,6 +161,16 @@ impl Watch {
         self.poisoned.entry(queue.to_owned()).or_default().insert(body.to_owned());
     }
 
+    /// What undecodable was put on a queue.
+    pub fn poisoned(&self, queue: &str) -> BTreeSet<String> {
+        self.poisoned.get(queue).cloned().unwrap_or_default()
+    }
+
+    /// All orders that were placed.
+    pub fn placed(&self) -> impl Iterator<Item = &String> {
+        self.placed.iter()
+    }
+
     /// How many orders are open.
     #[must_use]
     pub fn open(&self) -> usize {
@@ -111,6 +179,7 @@ impl Watch {
 
     /// How many pieces of an item are left: never fewer than none.
     pub fn available(&mut self, item: &Value) {
+        self.shortages.stock(item);
         let available = item.get("available").and_then(|value| value.get("N")).and_then(Value::as_str);
         if available.is_some_and(|number| number.starts_with('-')) {
             let detail = format!("{} has {}", text(item, "productId"), available.unwrap_or_default());
@@ -118,17 +187,85 @@ impl Watch {
         }
     }
 
-    /// An idempotency record was changed: once completed, it stays as it is.
-    pub fn completed(&mut self, record: &Value) {
-        if text(record, "status") != "completed" {
+    /// A view was written: it moves forward only, within its generation and from one to the next.
+    fn viewed(&mut self, row: &Value) {
+        let (order, now) =
+            (text(row, "orderId").to_owned(), (number(row, GENERATION), number(row, CHECKPOINT)));
+        if let Some(before) = self.views.insert((order.clone(), place(now.0)), now)
+            && before > now
+        {
+            let detail = format!("the view of {order} was at {before:?} and is at {now:?}");
+            self.report("a view never goes back", detail);
+        }
+    }
+
+    /// The views' generations were changed: wherever readers are sent, nothing is older than what they have seen.
+    fn switched(&mut self, row: &Value) {
+        let generations = eda::row::from_item::<Generations>(eda::testing::dynamodb::typed(row));
+        let Some(next) = generations.ok().filter(|generations| generations.projection == ORDERS) else {
+            return;
+        };
+        let before = self.live();
+        let live = next.live;
+        self.generations = Some(next);
+        if before == live {
             return;
         }
-        let (key, result) = (text(record, "idempotencyKey"), text(record, "result"));
-        if let Some(before) = self.receipts.insert(key.to_owned(), result.to_owned())
-            && before != result
-        {
-            let detail = format!("the record of {key} was completed with {before}, then with {result}");
+        let seen = self.views.iter().filter(|(_, (generation, _))| *generation == before);
+        let older = seen.filter(|((order, _), (_, version))| !self.is_viewed(order, *version));
+        let older: Vec<_> = older.map(|((order, _), (_, version))| format!("{order} at {version}")).collect();
+        for seen in older {
+            let detail = format!("readers of generation {before} saw {seen}, those of {live} do not");
+            self.report("readers are sent to nothing older than what they have seen", detail);
+        }
+    }
+
+    /// The generation that readers see.
+    pub(crate) fn live(&self) -> u64 {
+        self.generations.as_ref().map_or(FIRST_GENERATION, |generations| generations.live)
+    }
+
+    /// Whether a generation is being built.
+    pub(crate) fn is_building(&self) -> bool {
+        self.generations.as_ref().is_some_and(|generations| generations.building().is_some())
+    }
+
+    /// Whether readers see this version of an order.
+    pub(crate) fn is_viewed(&self, order: &str, version: u64) -> bool {
+        let live = self.live();
+        let view = self.views.get(&(order.to_owned(), place(live)));
+        view.is_some_and(|(generation, checkpoint)| *generation == live && *checkpoint >= version)
+    }
+
+    /// An idempotency record was changed: once completed, it stays as it is.
+    pub fn completed(&mut self, record: &Value) {
+        let (key, status, result) =
+            (text(record, "idempotencyKey"), text(record, "status"), text(record, "result"));
+        let before = self.completed.get(key);
+        if let Some(before) = before.filter(|before| *before != result || status != "completed") {
+            let detail = format!("the record of {key} was completed with {before} and is {status} {result}");
             self.report("a completed record stays as it is", detail);
+        } else if status == "completed" {
+            self.completed.insert(key.to_owned(), result.to_owned());
+        }
+    }
+
+    /// A circuit breaker's row was written. Times in it are by the clock of whoever wrote it.
+    pub fn circuit(&mut self, image: &Value) {
+        let Ok(circuit) = eda::row::from_item::<Circuit>(eda::testing::dynamodb::typed(image)) else {
+            return;
+        };
+        if circuit.status != CircuitState::Closed && circuit.until > circuit.since + LONGEST_PAUSE {
+            let detail = format!("the circuit of {} stays {}", circuit.resource, circuit.status);
+            self.report("an open circuit is tried again", detail);
+        }
+        let before = self.circuits.insert(circuit.resource.clone(), circuit.clone());
+        let leased = before.filter(|before| before.prober.is_some() && before.until > circuit.since);
+        if let Some(before) = leased
+            && circuit.status == CircuitState::HalfOpen
+        {
+            let detail = format!("{:?} probes while {:?} does", circuit.prober, before.prober);
+            self.report("one prober at a time holds the lease", detail);
         }
     }
 
@@ -152,11 +289,12 @@ impl Watch {
             let twice = once.into_iter().map(|name| (name, named(name), 1));
             // Expiry repeats what completes a shipped order, without a cause; the join completes it once.
             let joined = count(&|event| event.name == "AllStepsComplete" && event.caused);
+            let timed_out = named("JoinTimedOut");
             // Compensations answer each cause once.
             let causes = named("ShipmentFailed") + named("OrderExpired");
             let answers = named("PaymentFailed") + named("PaymentRefunded");
             let limited = [
-                ("AllStepsComplete", joined, 1),
+                ("AllStepsComplete or JoinTimedOut", joined + timed_out, 1),
                 ("PaymentRefunded", named("PaymentRefunded"), causes),
                 ("InventoryReleased", named("InventoryReleased"), answers),
             ];
@@ -189,12 +327,20 @@ impl World {
         }
         self.watch.applied_once();
         self.watch.all_published();
+        self.audit_feeds();
+        self.audit_sales();
+        self.audit_receipts();
+        self.audit_imports();
         let rows = self.row_count("OutboxTable");
         if rows > 0 {
             self.watch.report("every announced event is published", format!("{rows} rows in the outbox"));
         }
-        self.audit_parked();
+        for detail in self.watch.shortages.broken() {
+            self.watch.report("what runs short is reordered once per shortage", detail);
+        }
+        self.audit_letters();
         self.audit_orders();
+        self.audit_executions();
         self.watch_rows();
     }
 
@@ -205,6 +351,7 @@ impl World {
             reservations: self.rows("ReservationsTable"),
             shipments: self.rows("ShipmentsTable"),
             views: self.rows("OrderViewsTable"),
+            generations: self.watch.generations.clone(),
             ..Books::default()
         };
         for item in self.database.items("EventStoreTable") {
@@ -238,42 +385,15 @@ impl World {
         }
     }
 
-    fn audit_parked(&mut self) {
-        let mut broken = Vec::new();
-        for (name, queue) in &self.queues {
-            if self.system.is_work_queue(name) {
-                continue;
-            }
-            // The addresses of stream records: the rows are in their table still, and what they are for is audited.
-            if self.system.stream_mappings.iter().any(|m| m.on_failure.as_deref() == Some(name)) {
-                continue;
-            }
-            let fed =
-                self.system.queues.iter().find(|(_, settings)| {
-                    settings.redrive.as_ref().is_some_and(|(_, target)| target == name)
-                });
-            let poison =
-                fed.and_then(|(source, _)| self.watch.poisoned.get(source)).cloned().unwrap_or_default();
-            let parked: BTreeSet<String> =
-                queue.messages.iter().map(|message| message.body.to_string()).collect();
-            broken.extend(
-                queue
-                    .messages
-                    .iter()
-                    .filter(|message| !poison.contains(&*message.body))
-                    .map(|message| format!("{name} holds {}", message.label)),
-            );
-            broken.extend(poison.difference(&parked).map(|body| format!("{name} lacks the poison {body}")));
-        }
-        for detail in broken {
-            self.watch.report("only poison is parked, and all of it", detail);
-        }
-    }
-
     /// What the clients were told is what became of their orders.
     fn audit_orders(&mut self) {
         let shipments: Vec<shop::shipment::Shipment> = self.rows("ShipmentsTable");
-        let calm = self.options.most_faults == 0;
+        let deadline = self.system.template.resolve(&json!({ "Ref": "OrderDeadlineSeconds" }));
+        let excused = EXCUSES.iter().any(|excuse| self.faults.struck().contains_key(excuse));
+        // Whatever else happens, an outage of the gateway among it, only takes time: less than an order has.
+        let asked_for = self.options.lost.is_some() || !self.options.unheard.is_empty();
+        let calm = !asked_for && self.options.most_faults == 0
+            || self.options.story.is_some() && !excused && !asked_for && deadline.as_i64() == Some(43_200);
         let mut broken = Vec::new();
         for order in &self.clients.orders {
             let Some(id) = &order.id else {
@@ -296,11 +416,12 @@ impl World {
         }
     }
 
-    /// Rows of a saga outlive the archive.
+    /// Rows of a saga outlive the archive. What has failed is no part of one, and is kept for as long as somebody may ask.
     fn watch_rows(&mut self) {
         let limit = self.clock.now().as_second() + 365 * 86_400;
         let mut broken = Vec::new();
-        for (table, attribute) in &self.system.expiring {
+        let sagas = self.system.expiring.iter().filter(|(table, _)| *table != FAILURES);
+        for (table, attribute) in sagas {
             for item in self.database.items(table) {
                 let at = item.get(attribute).and_then(|value| value.get("N")).and_then(Value::as_str);
                 let at: i64 = at.and_then(|at| at.parse().ok()).unwrap_or_default();

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::config::Region;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use eda::Failure;
 use eda::aws::Aws;
 use eda::testing::dynamodb::DynamoDb;
 use eda::testing::wire::sdk_config;
@@ -13,22 +14,31 @@ use fastrand::Rng;
 use jiff::SignedDuration;
 use localcloud::gateway::{Gateway, Settings, Ticket};
 use serde_json::Value;
+use shop::customer::Customer;
+use shop::testing::CUSTOMER;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::asynchronous::Pending;
 use crate::client::Clients;
 use crate::clock::Clock;
 use crate::connector::{Network, Sent};
 use crate::cost::Meter;
+use crate::execution::{Execution, Machine};
 use crate::executor::Executor;
 use crate::fault::{Faults, Kind};
+use crate::fifo::Place;
 use crate::functions::{Answer, Runner};
+use crate::imports::Imports;
+use crate::letters::{PERSON, Person};
 use crate::options::Options;
 use crate::planted::Planted;
-use crate::queue::{Message, Queue};
+use crate::queue::{Attributes, Message, Queue};
+use crate::releases::Release;
 use crate::stream::{Reader, Record};
 use crate::system::System;
 use crate::trace::Trace;
+use crate::views::Doorbells;
 use crate::watch::Watch;
 
 /// The key of the payment gateway, as the secret holds it.
@@ -42,6 +52,8 @@ pub(crate) struct Invocation {
     pub(crate) deadline: Instant,
     /// It carries a message that must not fail much more often: no fault strikes it.
     pub(crate) spared: bool,
+    /// A fault has struck it.
+    pub(crate) struck: bool,
 }
 
 /// What an invocation works on.
@@ -60,11 +72,24 @@ pub(crate) enum Work {
         order: usize,
         changed: bool,
     },
+    /// A client asks where its order stands.
     Read {
         order: usize,
     },
+    /// A dead-letter queue.
+    Drain,
+    /// Whatever its caller wants, who waits for the answer.
+    Asked(Box<Sent>),
+    /// An event that the function is invoked with.
+    Event(Pending),
+    /// Somebody operates the system; nobody waits for what becomes of it.
+    Operate,
     Tick {
         schedule: usize,
+    },
+    /// A task of an execution.
+    Task {
+        execution: String,
     },
 }
 
@@ -80,11 +105,26 @@ pub(crate) struct Call {
 
 /// An event on its way from the bus to a rule's target.
 /// <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-event-delivery.html>
+#[derive(Clone)]
 pub(crate) struct Delivery {
-    pub(crate) queue: String,
+    pub(crate) rule: usize,
+    /// The queue or function.
+    pub(crate) target: String,
     pub(crate) body: Rc<str>,
     pub(crate) label: Rc<str>,
+    pub(crate) since: Instant,
     pub(crate) not_before: Instant,
+    /// How often the target did not take it.
+    pub(crate) tried: u32,
+}
+
+/// A delivery that was made, or lost.
+#[derive(Clone, Debug)]
+pub struct Delivered {
+    /// To which queue or function.
+    pub target: String,
+    /// The number of the call that came next.
+    pub call: u64,
 }
 
 /// A schedule. It is invoked at least once per interval, later where nothing goes on.
@@ -141,26 +181,44 @@ pub(crate) struct World {
     pub(crate) executor: Executor<Answer>,
     pub(crate) runners: Vec<Runner>,
     pub(crate) database: DynamoDb,
+    /// How many items a page holds at most, where they are large.
+    pub(crate) page: Option<u64>,
     pub(crate) gateway: Gateway,
     pub(crate) queues: BTreeMap<String, Queue>,
     pub(crate) readers: Vec<Reader>,
     pub(crate) bus: Vec<Delivery>,
+    /// What waits for its function.
+    pub(crate) pending: Vec<Pending>,
+    /// What the bus has delivered so far: an archive.
+    pub(crate) archive: Vec<Delivery>,
     pub(crate) calls: BTreeMap<u64, Call>,
     pub(crate) waiting: Vec<Waiting>,
+    /// Until when the gateway is out of order.
+    pub(crate) outage_until: Option<Instant>,
     pub(crate) invocations: BTreeMap<u64, Invocation>,
     pub(crate) schedules: Vec<Schedule>,
+    pub(crate) machines: BTreeMap<String, Rc<Machine>>,
+    /// All executions, by name.
+    pub(crate) executions: BTreeMap<String, Execution>,
     pub(crate) clients: Clients,
+    pub(crate) person: Person,
+    pub(crate) imports: Imports,
     pub(crate) watch: Watch,
     pub(crate) trace: Trace,
     pub(crate) meter: Meter,
-    /// Keys of the rows of streamed tables.
-    pub(crate) existing: BTreeMap<String, BTreeSet<String>>,
+    /// The rows of streamed tables, by their keys.
+    pub(crate) existing: BTreeMap<String, BTreeMap<String, Rc<Value>>>,
     /// What queries of an index answered last, by what they asked for.
     pub(crate) stale: BTreeMap<String, String>,
     /// Client tokens of transactions that took effect.
     /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>
     pub(crate) tokens: BTreeSet<String>,
+    /// How orders are placed by releases of earlier days, and by today's.
+    pub(crate) releases: BTreeMap<String, Release>,
+    pub(crate) doorbells: Doorbells,
     pub(crate) sequence: u64,
+    /// What the bus has delivered.
+    pub(crate) delivered: Vec<Delivered>,
     pub(crate) ids: u64,
     pub(crate) steps: u64,
     pub(crate) aws_calls: u64,
@@ -168,15 +226,28 @@ pub(crate) struct World {
     pub(crate) writes: u64,
 }
 
+/// Who places the orders.
+fn customer() -> Customer {
+    Customer {
+        customer_id: CUSTOMER.to_owned(),
+        name: Some("Jo Doe".to_owned()),
+        tier: None,
+        email: Some("jo@example.com".to_owned()),
+    }
+}
+
 impl World {
     /// The system, deployed, with stock and clients, and nothing under way. Must be called within the runtime.
-    pub(crate) fn new(system: Rc<System>, options: Options, run: u64) -> Self {
+    ///
+    /// # Errors
+    /// [`Failure`] where nobody can look after dead letters.
+    pub(crate) fn new(system: Rc<System>, options: Options, run: u64) -> Result<Self, Failure> {
         // The SDK's retries and every back-off draw from this thread's generator.
         fastrand::seed(options.seed);
         let clock = Clock::start(options.seed ^ 0x1D5);
         let now = Instant::now();
         let mut rng = Rng::with_seed(options.seed);
-        let mut faults = Faults::new(options.seed, &options.faults, options.most_faults);
+        let mut faults = Faults::new(options.seed, &options.faults, options.most_faults, options.times);
         let network = Network::default();
         let client = SharedHttpClient::new(network.clone());
         // A region of its own: clients of one region share their retry budget across the process.
@@ -191,19 +262,32 @@ impl World {
             let variables = function.environment.clone().into_iter().collect();
             runners.extend(Runner::of(&function.name, aws, variables));
         }
-        let database = DynamoDb::deployed_by(&system.template, clock.skewed(SignedDuration::ZERO));
+        let person = Aws::from_parts(sdk, clock.skewed(SignedDuration::ZERO));
+        let database = DynamoDb::with_tables(&system.tables, clock.skewed(SignedDuration::ZERO));
+        let page = faults.strike(Kind::LargeItems).then(|| faults.rng().u64(1..=3));
         let mut settings = Settings::new(GATEWAY_KEY);
         settings.id_seed = Uuid::from_u128(options.seed.into());
-        let clients = Clients::new(&mut rng, options.orders, options.story, now);
+        let clients = Clients::new(&mut rng, &options, now);
         let mut watch = Watch::default();
+        let mut seeds = Vec::new();
         for product in clients.products() {
             watch.stock.insert(product.product_id.clone(), product.available);
             if let Ok(item) = eda::row::to_item(&product) {
-                database.put("InventoryTable", &eda::testing::dynamodb::plain(item));
+                let item = eda::testing::dynamodb::plain(item);
+                database.put("InventoryTable", &item);
+                seeds.push(item);
             }
         }
+        if let Ok(item) = eda::row::to_item(&customer()) {
+            database.put("CustomersTable", &eda::testing::dynamodb::plain(item));
+        }
         let queues = system.queues.iter();
-        let queues = queues.map(|(name, settings)| (name.clone(), Queue::new(name, settings.clone())));
+        let queues = queues.map(|(name, settings)| {
+            let mut queue = Queue::new(name, settings.clone());
+            queue.locked = options.planted != Some(Planted::Overtaking);
+            (name.clone(), queue)
+        });
+        let queues = queues.collect();
         let schedules = system.schedules.iter().filter(|(function, _)| {
             let sweeper = system.functions.get(*function).is_some_and(|f| f.name == "sweep-outbox");
             !(sweeper && options.planted == Some(Planted::SweeperOff))
@@ -216,8 +300,10 @@ impl World {
             running: false,
             writes: 0,
         });
-        Self {
-            queues: queues.collect(),
+        let mut world = Self {
+            imports: Imports::default(),
+            person: Person::new(&person, &queues)?,
+            queues,
             readers: system.stream_mappings.iter().map(|mapping| Reader::new(mapping.clone(), now)).collect(),
             schedules: schedules.collect(),
             trace: Trace::new(options.traced),
@@ -225,9 +311,14 @@ impl World {
             gateway: Gateway::new(settings),
             executor: Executor::new(),
             bus: Vec::new(),
+            pending: Vec::new(),
+            archive: Vec::new(),
             calls: BTreeMap::new(),
             waiting: Vec::new(),
+            outage_until: None,
             invocations: BTreeMap::new(),
+            machines: BTreeMap::new(),
+            executions: BTreeMap::new(),
             existing: BTreeMap::new(),
             stale: BTreeMap::new(),
             options,
@@ -238,21 +329,37 @@ impl World {
             network,
             runners,
             database,
+            page,
             clients,
             watch,
             tokens: BTreeSet::new(),
+            releases: BTreeMap::new(),
+            doorbells: Doorbells::default(),
             sequence: 0,
+            delivered: Vec::new(),
             ids: 0,
             steps: 0,
             aws_calls: 0,
             decided: 0,
             writes: 0,
+        };
+        world.install_machines();
+        for item in seeds {
+            world.note_put("InventoryTable", &item);
         }
+        for queue in world.options.poisoned.clone() {
+            world.poison_queue(&queue, format!("poison of {queue}"));
+        }
+        world.upload();
+        Ok(world)
     }
 
     /// The name of a function.
     pub(crate) fn name_of(&self, function: usize) -> &str {
-        self.system.functions.get(function).map_or("?", |function| function.name.as_str())
+        match function {
+            PERSON => "ops",
+            _ => self.system.functions.get(function).map_or("?", |function| function.name.as_str()),
+        }
     }
 
     /// The invocation's function and number, for people.
@@ -274,7 +381,18 @@ impl World {
     /// A fault strikes, unless the invocation is spared.
     pub(crate) fn strikes(&mut self, kind: Kind, invocation: u64) -> bool {
         let spared = self.invocations.get(&invocation).is_some_and(|found| found.spared);
-        !spared && self.strike(kind)
+        let struck = !spared && self.strike(kind);
+        if struck {
+            self.struck(invocation);
+        }
+        struck
+    }
+
+    /// What an invocation comes to is not its fault alone.
+    pub(crate) fn struck(&mut self, invocation: u64) {
+        if let Some(found) = self.invocations.get_mut(&invocation) {
+            found.struck = true;
+        }
     }
 
     /// A fault strikes.
@@ -296,11 +414,12 @@ impl World {
     }
 
     /// A change of a streamed table's item.
-    pub(crate) fn changed(&mut self, table: &str, key: &Value, image: Option<Value>) {
+    pub(crate) fn changed(&mut self, table: &str, key: &Value, image: Option<&Value>) {
         if !self.readers.iter().any(|reader| reader.mapping.table == table) {
             return;
         }
-        let names = self.system.keys.get(table).cloned().unwrap_or_default();
+        let system = self.system.clone();
+        let names = system.keys.get(table).map(Vec::as_slice).unwrap_or_default();
         let part = |name: Option<&String>| {
             let value = name.and_then(|name| key.get(name)).and_then(Value::as_object);
             let text = value.and_then(|value| value.values().next()).and_then(Value::as_str);
@@ -309,29 +428,45 @@ impl World {
         let partition = part(names.first());
         let key = format!("{partition}/{}", part(names.get(1)));
         let rows = self.existing.entry(table.to_owned()).or_default();
-        let event_name = match &image {
-            None if rows.remove(&key) => "REMOVE",
-            None => return,
-            Some(_) if rows.insert(key.clone()) => "INSERT",
-            Some(_) => "MODIFY",
+        let image = image.cloned().map(Rc::new);
+        let old = match &image {
+            None => rows.remove(&key),
+            Some(image) => rows.insert(key.clone(), image.clone()),
+        };
+        let event_name = match (&old, &image) {
+            (_, None) if old.is_none() => return,
+            (_, None) => "REMOVE",
+            (None, Some(_)) => "INSERT",
+            (Some(_), Some(_)) => "MODIFY",
         };
         self.sequence += 1;
         let record = Record {
             sequence: self.sequence,
             event_name,
             key,
-            image: Rc::new(image.unwrap_or_default()),
+            old: old.unwrap_or_default(),
+            image: image.unwrap_or_default(),
             at: Instant::now(),
         };
         let overtaking = self.faults.has(Kind::Reorder);
-        for reader in self.readers.iter_mut().filter(|reader| reader.mapping.table == table) {
-            reader.take(&record, &partition, overtaking.then_some(&mut self.rng));
+        for index in 0..self.readers.len() {
+            if self.readers.get(index).is_none_or(|reader| reader.mapping.table != table) {
+                continue;
+            }
+            // Nothing looks at the stock again but its next change: what a lost record of it leads to says nothing.
+            if table != "InventoryTable" && self.strike(Kind::LostRecord) {
+                self.overslept(table);
+                continue;
+            }
+            if let Some(reader) = self.readers.get_mut(index) {
+                reader.take(&record, &partition, overtaking.then_some(&mut self.rng));
+            }
         }
     }
 
     /// How many rows a streamed table has.
     pub(crate) fn row_count(&self, table: &str) -> usize {
-        self.existing.get(table).map_or(0, BTreeSet::len)
+        self.existing.get(table).map_or(0, BTreeMap::len)
     }
 
     pub(crate) fn next_id(&mut self) -> u64 {
@@ -341,8 +476,24 @@ impl World {
 
     /// Sends a message.
     pub(crate) fn send(&mut self, queue: &str, body: Rc<str>, label: Rc<str>, at: Instant) {
-        if let Some(queue) = self.queues.get_mut(queue) {
-            queue.send(body, label, at);
+        self.send_in(queue, body, label, at, None, Rc::default());
+    }
+
+    /// Sends a message, to its place where the queue is a FIFO queue.
+    pub(crate) fn send_in(
+        &mut self,
+        queue: &str,
+        body: Rc<str>,
+        label: Rc<str>,
+        at: Instant,
+        place: Option<Place>,
+        attributes: Rc<Attributes>,
+    ) {
+        let worked = self.system.is_work_queue(queue);
+        let Some(found) = self.queues.get_mut(queue) else { return };
+        let message = found.send(body, label, at, place, attributes);
+        if let Some(message) = message.filter(|_| !worked) {
+            self.watch.letters.arrived(queue, message);
         }
     }
 

@@ -3,13 +3,22 @@
 
 use simulation::campaign::{measure, planted, random, systematic};
 use simulation::planted::Planted;
-use simulation::{KillPoint, Options, Simulator, Story};
+use simulation::{KillPoint, Options, Simulator, Story, Worth};
+
+#[path = "correlation/chain.rs"]
+mod correlation;
+#[path = "saga/table.rs"]
+mod saga;
 
 fn simulator() -> Simulator {
     Simulator::of_workspace().unwrap()
 }
 
 fn quiet(_: u64, _: u64) {}
+
+fn nothing(_: &str) -> bool {
+    false
+}
 
 /// Every failure with its story, and the command that shows it again.
 fn assert_unbroken(report: &simulation::campaign::Report) {
@@ -36,46 +45,216 @@ fn a_seed_gives_the_same_story_to_the_byte() {
 
 #[test]
 fn where_all_goes_well_each_order_ends_as_its_story_says() {
-    for story in Story::ALL {
-        let outcome = simulator().run(&Options::calm(1, 3, story)).unwrap();
-        assert_eq!(outcome.violations, [], "{story:?}");
+    for (story, worth) in Story::ALL.into_iter().flat_map(|story| Worth::ALL.map(|worth| (story, worth))) {
+        let outcome = simulator().run(&Options::calm(1, 3, story, worth)).unwrap();
+        assert_eq!(outcome.violations, [], "{story:?} {worth:?}");
     }
 }
 
 #[test]
-fn a_function_may_die_before_and_after_every_call_of_a_standard_order() {
-    let report = systematic(&simulator(), &Options::new(1, 1), &[Story::Standard], &quiet).unwrap();
+fn a_function_may_die_before_and_after_every_call_of_each_compensation() {
+    let stories = [
+        Story::OutOfStock,
+        Story::Declined,
+        Story::NotChargeable,
+        Story::Unserved,
+        Story::NeedsAuthentication,
+    ];
+    let report = systematic(&simulator(), &Options::new(1, 1), &stories, &nothing, &quiet).unwrap();
+    assert_unbroken(&report);
+}
+
+#[test]
+fn a_function_may_die_before_and_after_every_call_of_a_standard_order_also_of_one_that_expires() {
+    // Nothing reserved yet; reserved; charged.
+    let steps = ["ReserveInventoryQueue", "ProcessPaymentQueue", "ShipOrderQueue"];
+    let loses = |queue: &str| steps.contains(&queue);
+    let report = systematic(&simulator(), &Options::new(1, 1), &[Story::Standard], &loses, &quiet).unwrap();
+    assert!(report.seeds > 150, "every call is tried: {}", report.seeds);
+    assert_unbroken(&report);
+}
+
+#[test]
+fn a_function_may_die_before_and_after_every_call_of_an_orchestrated_order_and_its_compensations() {
+    // A card that is declined has something to undo.
+    let options = Options { worth: Some(Worth::High), ..Options::new(1, 1) };
+    let report =
+        systematic(&simulator(), &options, &[Story::Standard, Story::Declined], &|_| false, &quiet).unwrap();
+    assert!(report.seeds > 100, "every call is tried: {}", report.seeds);
+    assert_unbroken(&report);
+}
+
+#[test]
+fn no_order_of_high_value_breaks_a_promise_whatever_the_scheduler_does() {
+    use simulation::fault::Kind;
+    let options = Options { worth: Some(Worth::High), ..Options::new(1_000, 4) };
+    let report = random(&simulator(), &options, 30, &quiet).unwrap();
+    assert_unbroken(&report);
+    assert!(report.faults.contains_key(&Kind::LostTask) && report.faults.contains_key(&Kind::ExecutionStop));
+}
+
+#[test]
+fn replaying_everything_under_traffic_changes_nothing() {
+    use simulation::fault::Kind;
+    let faults = vec![Kind::Replay, Kind::Duplicate, Kind::Reorder, Kind::Delay, Kind::KillAfter];
+    let report = random(&simulator(), &Options { faults, ..Options::new(1, 6) }, 30, &quiet).unwrap();
+    assert_unbroken(&report);
+    assert!(report.faults[&Kind::Replay] > 5, "{:?}", report.faults);
+}
+
+#[test]
+fn each_order_has_one_receipt_whoever_dies_and_whatever_comes_twice() {
+    use simulation::fault::Kind;
+    let rough = [
+        Kind::Duplicate,
+        Kind::Reorder,
+        Kind::Throttle,
+        Kind::LostReply,
+        Kind::SlowCall,
+        Kind::KillBefore,
+        Kind::KillAfter,
+        Kind::LateTimeout,
+        Kind::ClockSkew,
+        Kind::Replay,
+    ];
+    let options = Options { faults: rough.to_vec(), story: Some(Story::Standard), ..Options::new(2_000, 6) };
+    let report = random(&simulator(), &options, 15, &quiet).unwrap();
+    assert_unbroken(&report);
+}
+
+#[test]
+fn an_import_may_die_before_and_after_every_call_of_a_file_that_comes_twice() {
+    let options = Options { imported: 55, ..Options::new(1, 0) };
+    let report = systematic(&simulator(), &options, &[Story::Standard], &nothing, &quiet).unwrap();
     assert!(report.seeds > 50, "every call is tried: {}", report.seeds);
     assert_unbroken(&report);
 }
 
+/// Two windows of lines and more, by a function that has no time for them all.
+fn long_file() -> Options {
+    use simulation::fault::Kind;
+    let faults = vec![
+        Kind::Reorder,
+        Kind::Duplicate,
+        Kind::SlowCall,
+        Kind::Throttle,
+        Kind::KillBefore,
+        Kind::KillAfter,
+    ];
+    let parameters = vec![("FunctionTimeoutSeconds".to_owned(), 3)];
+    Options { faults, parameters, imported: 120, ..Options::new(1, 0) }
+}
+
 #[test]
-fn a_function_may_die_before_and_after_every_call_of_each_compensation() {
-    let stories = [Story::OutOfStock, Story::Declined, Story::NotChargeable, Story::Unserved];
-    let report = systematic(&simulator(), &Options::new(1, 1), &stories, &quiet).unwrap();
+fn an_import_that_runs_out_of_time_goes_on_from_where_it_was() {
+    let report = random(&simulator(), &long_file(), 15, &quiet).unwrap();
     assert_unbroken(&report);
 }
 
 #[test]
+fn an_import_that_forgets_what_was_wrong_is_noticed() {
+    let caught = planted(&simulator(), &long_file(), Planted::ImportForgets, 15, &quiet).unwrap();
+    assert!(caught.seed.is_some(), "nobody noticed {}", caught.planted);
+}
+
+#[test]
+fn a_person_who_sends_dead_letters_again_makes_nothing_happen_twice() {
+    use simulation::fault::Kind;
+    let rough = [
+        Kind::SpentReceives,
+        Kind::Operator,
+        Kind::Poison,
+        Kind::Duplicate,
+        Kind::Reorder,
+        Kind::Delay,
+        Kind::Throttle,
+        Kind::LostReply,
+        Kind::KillBefore,
+        Kind::KillAfter,
+    ];
+    let options = Options { faults: rough.to_vec(), ..Options::new(3_000, 5) };
+    let report = random(&simulator(), &options, 15, &quiet).unwrap();
+    assert_unbroken(&report);
+    let times = |kind| report.faults.get(&kind).copied().unwrap_or_default();
+    assert!(times(Kind::SpentReceives) > 0 && times(Kind::Operator) > 0, "{:?}", report.faults);
+}
+
+#[test]
+fn whoever_takes_dead_letters_in_may_die_before_and_after_every_call() {
+    // By mappings, and on demand.
+    for (seed, queue) in [(1, "CancelOrderQueue"), (2, "RecordActivityQueue")] {
+        let options = Options { poisoned: vec![queue.to_owned()], ..Options::new(seed, 0) };
+        let report = systematic(&simulator(), &options, &[Story::Standard], &nothing, &quiet).unwrap();
+        assert!(report.seeds > 50, "every call is tried: {}", report.seeds);
+        assert_unbroken(&report);
+    }
+}
+
+#[test]
+fn nothing_comes_of_an_outage_of_the_gateway_but_delay() {
+    use simulation::fault::Kind;
+    let rough = [
+        Kind::GatewayOutage,
+        Kind::Duplicate,
+        Kind::Reorder,
+        Kind::Delay,
+        Kind::Redeliver,
+        Kind::Throttle,
+        Kind::Conflict,
+        Kind::KillBefore,
+        Kind::KillAfter,
+        Kind::LostReply,
+        Kind::ClockSkew,
+    ];
+    let parameters = vec![("OrderDeadlineSeconds".to_owned(), 43_200)];
+    let options =
+        Options { faults: rough.to_vec(), story: Some(Story::Standard), parameters, ..Options::new(1, 8) };
+    let report = random(&simulator(), &options, 40, &quiet).unwrap();
+    assert_unbroken(&report);
+    assert!(report.faults[&Kind::GatewayOutage] > 5, "{:?}", report.faults);
+}
+
+#[test]
 fn mistakes_made_on_purpose_are_noticed() {
-    for mistake in [Planted::IgnoresFailed, Planted::NoPivot, Planted::SweeperOff, Planted::ExpiringRows] {
-        let caught = planted(&simulator(), &Options::new(1, 6), mistake, 60).unwrap();
+    for mistake in [
+        Planted::IgnoresFailed,
+        Planted::NoPivot,
+        Planted::SweeperOff,
+        Planted::ExpiringRows,
+        Planted::NeverHalfOpen,
+        Planted::BusFirst,
+        Planted::Overtaking,
+        Planted::CountedTwice,
+        Planted::TransformerWithoutId,
+        Planted::LettersDeletedFirst,
+    ] {
+        let caught = planted(&simulator(), &Options::new(1, 6), mistake, 60, &quiet).unwrap();
         assert!(caught.seed.is_some(), "nobody noticed {mistake}");
     }
 }
 
 #[test]
+fn a_record_that_anybody_changes_is_noticed() {
+    // It takes a request that arrives when its sender has long given up.
+    let slow = Options { faults: vec![simulation::fault::Kind::SlowCall], times: 10, ..Options::new(1, 4) };
+    let options = Options { story: Some(Story::Standard), worth: Some(Worth::Standard), ..slow };
+    let caught = planted(&simulator(), &options, Planted::UnfencedCompletion, 30, &quiet).unwrap();
+    assert!(caught.seed.is_some(), "nobody noticed {}", caught.planted);
+}
+
+#[test]
 fn what_the_template_says_is_what_runs() {
-    // The function dies before it has reserved: the message comes again when it is visible again.
-    let dies =
-        Options { kill: Some(KillPoint { call: 6, after: false }), ..Options::calm(1, 1, Story::Standard) };
-    let lasts = |visibility| {
-        let options =
-            Options { parameters: vec![("VisibilityTimeoutSeconds".into(), visibility)], ..dies.clone() };
+    // A step dies before its call: the message comes again when it is visible again.
+    let lasts = |call, visibility| {
+        let options = Options {
+            kill: Some(KillPoint { call, after: false }),
+            parameters: vec![("VisibilityTimeoutSeconds".into(), visibility)],
+            ..Options::calm(1, 1, Story::Standard, Worth::Standard)
+        };
         simulator().run(&options).unwrap().elapsed.as_secs()
     };
-    let (short, long) = (lasts(100), lasts(1_000));
-    assert!(long >= short + 800, "{short} s and {long} s");
+    let times: Vec<_> = (0..20).map(|call| (lasts(call, 100), lasts(call, 1_000))).collect();
+    assert!(times.iter().any(|(short, long)| long >= &(short + 800)), "{times:?}");
 }
 
 #[test]

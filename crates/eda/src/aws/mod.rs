@@ -1,5 +1,7 @@
 //! Clients, built once per environment over one HTTP client.
 
+mod signed;
+
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, SdkConfig};
@@ -45,6 +47,8 @@ struct TrustConfig {
     #[envconfig(from = "AWS_TRUST_STORE", default = "amazon")]
     roots: Roots,
 }
+
+pub use signed::{Answer, Signed};
 
 /// Clients cannot be built.
 #[derive(Debug, Error)]
@@ -97,6 +101,12 @@ impl Aws {
         Self { sdk, ambient }
     }
 
+    /// The configuration, for clients of services that few functions use.
+    #[must_use]
+    pub fn sdk(&self) -> &SdkConfig {
+        &self.sdk
+    }
+
     /// A DynamoDB client.
     #[must_use]
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
@@ -113,6 +123,12 @@ impl Aws {
     #[must_use]
     pub fn sqs(&self) -> aws_sdk_sqs::Client {
         aws_sdk_sqs::Client::new(&self.sdk)
+    }
+
+    /// A Kinesis client.
+    #[must_use]
+    pub fn kinesis(&self) -> aws_sdk_kinesis::Client {
+        aws_sdk_kinesis::Client::new(&self.sdk)
     }
 
     /// A Secrets Manager client.

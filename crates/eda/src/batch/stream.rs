@@ -1,7 +1,8 @@
 use std::future::Future;
 
-use aws_lambda_events::dynamodb::{Event as StreamEvent, EventRecord};
+use aws_lambda_events::dynamodb::{Event as StreamEvent, EventRecord, StreamRecord};
 use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 
 use super::Deadline;
@@ -9,10 +10,51 @@ use crate::Failure;
 use crate::serve::Function;
 use crate::telemetry::Batch;
 
-/// Handles batches of new images of a DynamoDB stream.
+/// What is read of a record of a stream.
+pub trait Image: Sized + Send {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// Where an image is not what it should be.
+    fn read(record: StreamRecord) -> Result<Self, serde_dynamo::Error>;
+}
+
+/// The new image alone.
+impl<T: DeserializeOwned + Send> Image for T {
+    fn read(record: StreamRecord) -> Result<Self, serde_dynamo::Error> {
+        serde_dynamo::from_item(record.new_image)
+    }
+}
+
+/// What an item was and what it became, in a stream of new and old images.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change<T> {
+    /// Before; `None` where the item is new.
+    pub old: Option<T>,
+    /// After.
+    pub new: T,
+    /// When, if the stream says so.
+    pub at: Option<Timestamp>,
+}
+
+impl<T: DeserializeOwned + Send> Image for Change<T> {
+    fn read(record: StreamRecord) -> Result<Self, serde_dynamo::Error> {
+        let at = record.approximate_creation_date_time.timestamp_millis();
+        Ok(Self {
+            old: Some(record.old_image)
+                .filter(|old| !old.is_empty())
+                .map(serde_dynamo::from_item)
+                .transpose()?,
+            new: serde_dynamo::from_item(record.new_image)?,
+            at: Timestamp::from_millisecond(at).ok().filter(|at| *at > Timestamp::UNIX_EPOCH),
+        })
+    }
+}
+
+/// Handles batches of records of a DynamoDB stream.
 pub trait StreamConsumer: Function {
-    /// What a new image is read as.
-    type Image: DeserializeOwned + Send;
+    /// What a record is read as: a row for its new image, or a [`Change`].
+    type Image: Image;
 
     /// Handles the images, in stream order. On an error the stream delivers again from the first image that failed.
     fn consume(
@@ -53,10 +95,11 @@ impl<C: StreamConsumer> StreamWorker<C> {
         let (mut sequence_numbers, mut images) = (Vec::new(), Vec::new());
         for record in batch.records {
             let EventRecord { change, event_id, .. } = record;
-            match serde_dynamo::from_item(change.new_image) {
+            let sequence_number = change.sequence_number.clone();
+            match C::Image::read(change) {
                 Ok(image) => {
                     images.push(image);
-                    sequence_numbers.push(change.sequence_number);
+                    sequence_numbers.push(sequence_number);
                 }
                 Err(_) => {
                     report.parked += 1;
@@ -69,21 +112,24 @@ impl<C: StreamConsumer> StreamWorker<C> {
         }
         let total = images.len();
         let mut response = DynamoDbEventResponse::default();
-        match self.consumer.consume(images, deadline).await {
-            Ok(()) => report.done = total,
-            Err(FailedAt { position, failure }) => {
-                tracing::warn!(
-                    failure = failure.chain(),
-                    position,
-                    "the stream will deliver again from here"
-                );
-                report.done = position;
-                report.again = total.saturating_sub(position);
-                let mut failed = DynamoDbBatchItemFailure::default();
-                failed.item_identifier = sequence_numbers.into_iter().nth(position).flatten();
-                response.batch_item_failures.push(failed);
-            }
+        let consumed = self.consumer.consume(images, deadline).await;
+        if let Some(position) = stopped_at(&mut report, total, consumed) {
+            let mut failed = DynamoDbBatchItemFailure::default();
+            failed.item_identifier = sequence_numbers.into_iter().nth(position).flatten();
+            response.batch_item_failures.push(failed);
         }
         response
     }
+}
+
+/// Takes what became of so many records into the batch's figures: the position from which the stream delivers again, if it does.
+pub(super) fn stopped_at(report: &mut Batch, total: usize, consumed: Result<(), FailedAt>) -> Option<usize> {
+    let Err(FailedAt { position, failure }) = consumed else {
+        report.done = total;
+        return None;
+    };
+    tracing::warn!(failure = failure.chain(), position, "the stream will deliver again from here");
+    report.done = position;
+    report.again = total.saturating_sub(position);
+    Some(position)
 }

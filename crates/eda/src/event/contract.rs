@@ -38,8 +38,27 @@ pub trait Contract: Version + Serialize {
     /// The bus's `detail-type`.
     const DETAIL_TYPE: &'static str;
 
+    /// Which channels carry it.
+    const CHANNELS: Channels = Channels::Bus;
+
     /// Events of the same key are ordered and handled one after another.
     fn ordering_key(&self) -> &str;
+
+    /// Whom it concerns: the ordered channels keep the order of events of the same group.
+    fn group(&self) -> &str {
+        self.ordering_key()
+    }
+}
+
+/// Which channels carry an event, the ordered ones first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channels {
+    /// The bus alone.
+    Bus,
+    /// The ordered queue, then the bus.
+    Ordered,
+    /// The ordered queue and the stream of facts that are counted, then the bus.
+    Counted,
 }
 
 /// All versions before `T`. Implemented for each [`Version`] that `T` can be made from, and for [`First`].

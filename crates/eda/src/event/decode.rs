@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use thiserror::Error;
 use uuid::Uuid;
@@ -16,7 +16,7 @@ const CONTENT: Uuid = Uuid::from_u128(0x6f1d_6c1e_8a0b_4f55_9c63_0b8f_2a57_41de)
 
 /// An event as the bus delivers it.
 /// <https://docs.aws.amazon.com/eventbridge/latest/ref/overiew-event-structure.html>
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct BusEvent<'a> {
     /// Who said it.
@@ -115,6 +115,9 @@ pub trait Message: Sized {
     fn metadata(&self) -> &Metadata;
     /// Messages of the same key are handled one after another.
     fn ordering_key(&self) -> &str;
+    /// The same message in a saga of this style, and with it all that follows from it, whatever it says of itself.
+    #[must_use]
+    fn in_saga(self, saga: SagaStyle) -> Self;
 }
 
 /// A decoded event, of the newest version of its contract.
@@ -187,6 +190,11 @@ impl<T: Contract> Message for Event<T> {
     fn ordering_key(&self) -> &str {
         self.data.ordering_key()
     }
+
+    fn in_saga(mut self, saga: SagaStyle) -> Self {
+        self.metadata.saga = saga;
+        self
+    }
 }
 
 /// Declares a message that is one of several events.
@@ -234,6 +242,12 @@ macro_rules! one_of {
 
             fn ordering_key(&self) -> &str {
                 match self { $(Self::$event(event) => $crate::event::Contract::ordering_key(&event.data)),+ }
+            }
+
+            fn in_saga(self, saga: $crate::event::SagaStyle) -> Self {
+                match self {
+                    $(Self::$event(event) => Self::$event($crate::event::Message::in_saga(event, saga))),+
+                }
             }
         }
 

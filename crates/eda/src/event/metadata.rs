@@ -16,6 +16,17 @@ pub enum SagaStyle {
     Orchestrated,
 }
 
+impl SagaStyle {
+    /// Its name on the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Choreographed => "choreographed",
+            Self::Orchestrated => "orchestrated",
+        }
+    }
+}
+
 /// From its name only: derived, it would be read from an object too.
 impl<'de> Deserialize<'de> for SagaStyle {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -25,6 +36,14 @@ impl<'de> Deserialize<'de> for SagaStyle {
             _ => Err(D::Error::custom("expected choreographed or orchestrated")),
         }
     }
+}
+
+/// When an event was made, as its id tells (UUIDv7).
+#[must_use]
+pub fn made_at(event_id: Uuid) -> Option<Timestamp> {
+    let time = event_id.get_timestamp().filter(|_| event_id.get_version_num() == 7)?;
+    let (seconds, nanos) = time.to_unix();
+    Timestamp::new(i64::try_from(seconds).ok()?, i32::try_from(nanos).ok()?).ok()
 }
 
 /// What every event says about itself.
@@ -61,6 +80,14 @@ pub struct Cause {
     pub saga: SagaStyle,
     /// The X-Ray trace header to carry on.
     pub trace: Option<String>,
+}
+
+impl Metadata {
+    /// When the business transaction began: it is called by its first event.
+    #[must_use]
+    pub fn began_at(&self) -> Option<Timestamp> {
+        made_at(self.correlation_id)
+    }
 }
 
 impl Cause {

@@ -10,7 +10,7 @@ pub mod schema;
 mod strict;
 pub mod wire;
 
-pub use contract::{Contract, First, Past, Version, versions};
+pub use contract::{Channels, Contract, First, Past, Version, versions};
 pub use decode::{BusEvent, DecodeError, Event, Message};
 pub use emission::Emission;
-pub use metadata::{Cause, Metadata, SagaStyle};
+pub use metadata::{Cause, Metadata, SagaStyle, made_at};

@@ -1,16 +1,21 @@
 //! HTTP: requests and responses of an API Gateway HTTP API (payload format 2.0), and problem documents (RFC 9457).
 
+mod page;
 mod request;
 
 use aws_lambda_events::apigw::ApiGatewayV2httpResponse;
 use aws_lambda_events::encodings::Body;
 use aws_lambda_events::http::HeaderMap;
-use aws_lambda_events::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use aws_lambda_events::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use serde::Serialize;
 
 use crate::fields::FieldError;
 
-pub use request::{ANONYMOUS, IDEMPOTENCY_KEY, caller, idempotency_key, json_body, trace_header};
+pub use page::{DEFAULT_LIMIT, MAX_CURSOR, MAX_LIMIT, Page, cursor, page, parameter};
+pub use request::{
+    ANONYMOUS, IDEMPOTENCY_KEY, NO_KEY, caller, idempotency_key, is_idempotency_key, json_body, route,
+    trace_header,
+};
 
 /// A problem document: what went wrong, for programs and for people.
 /// <https://www.rfc-editor.org/rfc/rfc9457>
@@ -66,7 +71,7 @@ impl From<Problem> for ApiGatewayV2httpResponse {
         let body = serde_json::to_string(&problem).unwrap_or_default();
         let mut response = respond(problem.status, "application/problem+json", body);
         if problem.status == 503 {
-            response.headers.insert("retry-after", HeaderValue::from_static("1"));
+            response.headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
     }

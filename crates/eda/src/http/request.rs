@@ -23,6 +23,12 @@ pub const ANONYMOUS: &str = "anonymous";
 /// <https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEventsRequestEntry.html>
 const MAX_TRACE: usize = 500;
 
+/// The API's route that the request came by, such as `GET /orders/{id}`; empty where it came by none.
+#[must_use]
+pub fn route(request: &ApiGatewayV2httpRequest) -> &str {
+    request.route_key.as_deref().unwrap_or_default()
+}
+
 /// Who asks: the unique id of the IAM user or role, without the session's name, so that a caller stays the same from
 /// one session to the next. [`ANONYMOUS`] where the API has no authorizer.
 /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids>
@@ -53,9 +59,17 @@ pub fn idempotency_key(headers: &HeaderMap) -> Result<&str, Problem> {
             .with_errors(vec![FieldError { field: IDEMPOTENCY_KEY.to_owned(), problem }])
     };
     let value = headers.get(IDEMPOTENCY_KEY).ok_or_else(|| refused("is required".to_owned()))?;
-    let key = value.to_str().ok().filter(|key| (1..=MAX_KEY).contains(&key.len()));
-    key.filter(|key| key.bytes().all(|byte| byte.is_ascii_graphic()))
-        .ok_or_else(|| refused(format!("must be 1 to {MAX_KEY} visible ASCII characters")))
+    let key = value.to_str().ok().filter(|key| is_idempotency_key(key));
+    key.ok_or_else(|| refused(NO_KEY.to_owned()))
+}
+
+/// What is wrong with an idempotency key that is none.
+pub const NO_KEY: &str = "must be 1 to 255 visible ASCII characters";
+
+/// Whether it can be an idempotency key, wherever it stands.
+#[must_use]
+pub fn is_idempotency_key(key: &str) -> bool {
+    (1..=MAX_KEY).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// The request's JSON body as text, decoded where the API encoded it, at most `max_bytes` long.

@@ -1,22 +1,14 @@
-use std::time::Duration;
-
 use aws_sdk_dynamodb::types::{DeleteRequest, WriteRequest};
-use aws_sdk_eventbridge::types::{PutEventsRequestEntry, PutEventsResultEntry};
-use aws_smithy_types::DateTime;
-use backon::{BackoffBuilder, ExponentialBuilder};
 use envconfig::Envconfig;
 use serde::Serialize;
 
 use super::OutboxRow;
+use super::channels::Channels;
 use crate::Failure;
 use crate::ambient::Ambient;
 use crate::aws::Aws;
+use crate::bus::{Bus, Verdict, pauses};
 use crate::row::Table;
-
-/// The most entries and bytes one `PutEvents` takes.
-/// <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html>
-const MAX_ENTRIES: usize = 10;
-const MAX_BYTES: usize = 256 * 1024;
 
 /// The most requests one `BatchWriteItem` takes.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html>
@@ -31,13 +23,20 @@ pub struct PublisherConfig {
     /// The bus.
     #[envconfig(from = "EVENT_BUS_NAME")]
     pub bus: String,
+    /// URL of the FIFO queue that carries events in order, where there is one.
+    #[envconfig(from = "ORDERED_QUEUE_URL")]
+    pub ordered_queue: Option<String>,
+    /// Name of the stream that carries what is counted, where there is one.
+    #[envconfig(from = "FACTS_STREAM_NAME")]
+    pub facts_stream: Option<String>,
 }
 
-/// Publishes outbox rows to the bus and then deletes them.
+/// Publishes outbox rows, on the ordered channels and then on the bus, and then deletes them.
 #[derive(Clone)]
 pub struct Publisher {
     pub(super) dynamodb: aws_sdk_dynamodb::Client,
-    eventbridge: aws_sdk_eventbridge::Client,
+    channels: Channels,
+    bus: Bus,
     pub(super) config: PublisherConfig,
     pub(super) ambient: Ambient,
 }
@@ -45,7 +44,7 @@ pub struct Publisher {
 /// What became of a batch of rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Published {
-    /// Rows that the bus took.
+    /// Rows that all their channels took.
     pub published: u64,
     /// Rows that stay for the sweeper.
     pub left: u64,
@@ -55,74 +54,27 @@ impl Publisher {
     /// Publishes from this outbox to this bus.
     #[must_use]
     pub fn new(aws: &Aws, config: PublisherConfig) -> Self {
-        Self { dynamodb: aws.dynamodb(), eventbridge: aws.eventbridge(), config, ambient: aws.ambient() }
+        let bus = Bus::new(aws, &config.bus);
+        let channels = Channels::new(aws, &config);
+        Self { dynamodb: aws.dynamodb(), channels, bus, config, ambient: aws.ambient() }
     }
 
-    /// Publishes the rows and deletes those that the bus took. What was not taken, or not deleted, stays: publishing
-    /// it again is harmless, losing it is not.
+    /// Publishes the rows and deletes those that all their channels took. What was not taken, or not deleted, stays:
+    /// publishing it again is harmless, losing it is not.
+    ///
+    /// The ordered channels come first: nothing can follow from an event before the bus has it, so what follows from it
+    /// comes behind it there too.
     pub async fn publish(&self, rows: Vec<OutboxRow>) -> Published {
         let total = rows.len();
-        let mut taken = Vec::with_capacity(total);
-        for chunk in chunks(rows) {
-            taken.extend(self.put(chunk).await);
-        }
+        let ready = self.channels.send(&rows).await;
+        let rows: Vec<_> =
+            rows.into_iter().zip(ready).filter_map(|(row, ready)| ready.then_some(row)).collect();
+        let verdicts = self.bus.put(&rows).await;
+        let taken = rows.into_iter().zip(verdicts).filter(|(_, verdict)| *verdict == Verdict::Taken);
+        let taken: Vec<_> = taken.map(|(row, _)| row).collect();
         self.delete(&taken).await;
         let count = |rows: usize| u64::try_from(rows).unwrap_or(u64::MAX);
         Published { published: count(taken.len()), left: count(total - taken.len()) }
-    }
-
-    /// Puts one chunk, and again what the bus did not take of it: `PutEvents` succeeds in part.
-    async fn put(&self, mut rows: Vec<OutboxRow>) -> Vec<OutboxRow> {
-        let mut taken = Vec::with_capacity(rows.len());
-        let mut pauses = pauses();
-        loop {
-            let results = match self.put_once(&rows).await {
-                Ok(results) => results,
-                Err(failure) => {
-                    tracing::warn!(failure = failure.chain(), rows = rows.len(), "the bus did not answer");
-                    return taken;
-                }
-            };
-            let mut refused = Vec::new();
-            let mut hopeless = 0_usize;
-            for (row, result) in rows.into_iter().zip(results) {
-                match result.error_code() {
-                    None => taken.push(row),
-                    Some("ThrottlingException" | "InternalFailure" | "InternalException") => {
-                        refused.push(row)
-                    }
-                    Some(code) => {
-                        hopeless += 1;
-                        tracing::error!(eventId = row.event_id, code, "the bus refused an event");
-                    }
-                }
-            }
-            if refused.is_empty() {
-                return taken;
-            }
-            let Some(pause) = pauses.next() else {
-                tracing::warn!(rows = refused.len() + hopeless, "events stay for the sweeper");
-                return taken;
-            };
-            tokio::time::sleep(pause).await;
-            rows = refused;
-        }
-    }
-
-    async fn put_once(&self, rows: &[OutboxRow]) -> Result<Vec<PutEventsResultEntry>, Failure> {
-        let entries = rows.iter().map(|row| {
-            PutEventsRequestEntry::builder()
-                .event_bus_name(&self.config.bus)
-                .source(&row.source)
-                .detail_type(&row.detail_type)
-                .detail(&row.detail)
-                .time(DateTime::from_millis(row.created_at))
-                .set_trace_header(row.trace.clone())
-                .build()
-        });
-        let sent = self.eventbridge.put_events().set_entries(Some(entries.collect())).send().await;
-        let answer = sent.map_err(|error| Failure::transient("events could not be put").because(error))?;
-        Ok(answer.entries.unwrap_or_default())
     }
 
     async fn delete(&self, rows: &[OutboxRow]) {
@@ -164,68 +116,5 @@ impl Publisher {
             };
             tokio::time::sleep(pause).await;
         }
-    }
-}
-
-fn pauses() -> impl Iterator<Item = Duration> {
-    ExponentialBuilder::default()
-        .with_jitter()
-        .with_min_delay(Duration::from_millis(50))
-        .with_max_times(3)
-        .build()
-}
-
-/// Splits the rows so that each part fits one `PutEvents`.
-fn chunks(rows: Vec<OutboxRow>) -> Vec<Vec<OutboxRow>> {
-    let mut chunks: Vec<Vec<OutboxRow>> = Vec::new();
-    let mut bytes = 0;
-    for row in rows {
-        let size = entry_size(&row);
-        match chunks.last_mut() {
-            Some(chunk) if chunk.len() < MAX_ENTRIES && bytes + size <= MAX_BYTES => {
-                bytes += size;
-                chunk.push(row);
-            }
-            _ => {
-                bytes = size;
-                chunks.push(vec![row]);
-            }
-        }
-    }
-    chunks
-}
-
-/// How the bus counts an entry: 14 bytes for the time, and its strings as UTF-8.
-/// <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevent-size.html>
-fn entry_size(row: &OutboxRow) -> usize {
-    14 + row.source.len() + row.detail_type.len() + row.detail.len()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn row(detail: usize) -> OutboxRow {
-        OutboxRow {
-            ordering_key: "k".into(),
-            event_id: "e".into(),
-            source: "s".into(),
-            detail_type: "t".into(),
-            detail: "x".repeat(detail),
-            created_at: 0,
-            trace: None,
-        }
-    }
-
-    #[test]
-    fn a_chunk_holds_at_most_ten_entries() {
-        let sizes: Vec<_> = chunks(vec![row(1); 23]).iter().map(Vec::len).collect();
-        assert_eq!(sizes, [10, 10, 3]);
-    }
-
-    #[test]
-    fn a_chunk_stays_below_the_size_limit_of_the_bus() {
-        let sizes: Vec<_> = chunks(vec![row(100 * 1024); 5]).iter().map(Vec::len).collect();
-        assert_eq!(sizes, [2, 2, 1]);
     }
 }

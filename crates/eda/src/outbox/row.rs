@@ -20,6 +20,12 @@ pub struct OutboxRow {
     pub detail: String,
     /// Epoch milliseconds of the transition.
     pub created_at: i64,
+    /// Whom the event concerns, where the ordered channels carry it, before the bus does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Whether the stream of facts carries it too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub counted: bool,
     /// The X-Ray trace header to carry on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
@@ -41,6 +47,8 @@ impl OutboxRow {
             detail_type: emission.detail_type.to_owned(),
             detail: emission.detail.clone(),
             created_at: now.as_millisecond(),
+            group: emission.group.clone(),
+            counted: emission.counted,
             trace: emission.trace.clone(),
         }
     }

@@ -71,6 +71,18 @@ impl StripeError {
         }
     }
 
+    /// Whether it says that the provider is out of order for everybody, a refused key included, and not that this
+    /// request or its intent is: a saved answer was given long ago, and 409 is about one key or one intent.
+    #[must_use]
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Self::Unavailable { replayed: true, .. } | Self::Unavailable { status: Some(409), .. } => false,
+            Self::Unavailable { .. } | Self::Unauthorized { .. } => true,
+            Self::Declined(_) | Self::UnexpectedState { .. } => false,
+            Self::AlreadyRefunded | Self::Invalid { .. } => false,
+        }
+    }
+
     pub(super) fn invalid(param: &str, message: &str) -> Self {
         Self::Invalid { code: None, param: Some(param.to_owned()), message: message.to_owned() }
     }

@@ -50,7 +50,7 @@ use std::time::Duration;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
 pub use error::{Decline, StripeError};
-pub use gateway::{Gateway, GatewayConfig};
+pub use gateway::{Gateway, GatewayConfig, Visit};
 pub use intent::{Intent, IntentStatus, Refund, RefundStatus};
 
 use wire::{Call, Wire};

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use dynoxide::storage_backend::Clock;
 use dynoxide::{Database, DynoxideError};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::template::Template;
+use super::template::{TableDefinition, Template};
 use super::wire::error;
 use crate::ambient::Ambient;
 use crate::row::Item;
@@ -33,9 +33,15 @@ impl DynamoDb {
     /// An empty one with the tables of this template, named by their logical ids.
     #[must_use]
     pub fn deployed_by(template: &Template, clock: Ambient) -> Self {
+        Self::with_tables(&template.tables(), clock)
+    }
+
+    /// An empty one with these tables.
+    #[must_use]
+    pub fn with_tables(tables: &[TableDefinition], clock: Ambient) -> Self {
         let database = Database::memory_with_clock(Arc::new(DatabaseClock(clock))).expect("a database");
-        for table in template.tables() {
-            let request = serde_json::from_value(table.create_table).expect("a table definition");
+        for table in tables {
+            let request = Deserialize::deserialize(&table.create_table).expect("a table definition");
             database.create_table(request).expect("the table can be created");
         }
         Self(database)
@@ -53,6 +59,7 @@ impl DynamoDb {
             "Scan" => run(body, |request| database.scan(request)),
             "BatchGetItem" => run(body, |request| database.batch_get_item(request)),
             "BatchWriteItem" => run(body, |request| database.batch_write_item(request)),
+            "DescribeTable" => run(body, |request| database.describe_table(request)),
             "TransactWriteItems" => run(body, |request| database.transact_write_items(request)),
             other => return error(400, "UnknownOperationException", other),
         };
@@ -94,7 +101,7 @@ fn run<Q: DeserializeOwned, A: Serialize>(
     operation: impl FnOnce(Q) -> Result<A, DynoxideError>,
 ) -> Result<String, DynoxideError> {
     let malformed = |error: serde_json::Error| DynoxideError::SerializationException(error.to_string());
-    let request = serde_json::from_value(body.clone()).map_err(malformed)?;
+    let request = Q::deserialize(body).map_err(malformed)?;
     serde_json::to_string(&operation(request)?).map_err(malformed)
 }
 

@@ -48,6 +48,9 @@ pub fn applied(action: &Action, item: Option<&Item>) -> Option<Item> {
             Change::Set(name, value) => {
                 after.insert(name.clone(), value.clone());
             }
+            Change::SetOnce(name, value) => {
+                after.entry(name.clone()).or_insert_with(|| value.clone());
+            }
             Change::Remove(name) => {
                 after.remove(name);
             }

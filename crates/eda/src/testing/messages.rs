@@ -44,18 +44,62 @@ mod shapes {
         serde_json::from_value(json!({ "Records": messages })).expect("a batch")
     }
 
+    /// One message of a FIFO queue, of this group.
+    #[must_use]
+    pub fn ordered_message(id: &str, group: &str, body: &str) -> Value {
+        let order = json!({ "MessageGroupId": group, "MessageDeduplicationId": id, "SequenceNumber": "1" });
+        let mut message = queue_message(id, body);
+        if let Some(attributes) = message.get_mut("attributes") {
+            *attributes = merged(attributes.take(), order);
+        }
+        message
+    }
+
+    /// A batch of these messages.
+    #[must_use]
+    pub fn message_batch(messages: &[Value]) -> SqsEvent {
+        serde_json::from_value(json!({ "Records": messages })).expect("a batch")
+    }
+
     /// A batch of a table's stream in which these rows are new, with sequence numbers 100, 101, …
     #[must_use]
     pub fn stream_batch<R: Row>(rows: &[R]) -> StreamEvent {
-        let records = rows.iter().enumerate().map(|(index, row)| {
-            let image = super::super::dynamodb::plain(to_item(row).expect("a row"));
+        records(rows.iter().map(|row| json!({ "NewImage": image(row), "StreamViewType": "NEW_IMAGE" })))
+    }
+
+    /// A batch of a table's stream in which these rows changed, from what they were, with sequence numbers 100, 101, …
+    #[must_use]
+    pub fn stream_changes<R: Row>(changes: &[(Option<R>, R)]) -> StreamEvent {
+        records(changes.iter().map(|(old, new)| {
+            let view = json!({ "NewImage": image(new), "StreamViewType": "NEW_AND_OLD_IMAGES" });
+            match old {
+                Some(old) => merged(view, json!({ "OldImage": image(old) })),
+                None => view,
+            }
+        }))
+    }
+
+    fn image<R: Row>(row: &R) -> Value {
+        super::super::dynamodb::plain(to_item(row).expect("a row"))
+    }
+
+    fn merged(mut one: Value, other: Value) -> Value {
+        if let (Value::Object(one), Value::Object(other)) = (&mut one, other) {
+            one.extend(other);
+        }
+        one
+    }
+
+    fn records(changes: impl Iterator<Item = Value>) -> StreamEvent {
+        let records = changes.enumerate().map(|(index, change)| {
+            let name = if change.get("OldImage").is_some() { "MODIFY" } else { "INSERT" };
+            let frame = json!({
+                "ApproximateCreationDateTime": 1_768_473_000, "Keys": {},
+                "SequenceNumber": (100 + index).to_string(), "SizeBytes": 1,
+            });
             json!({
-                "eventID": index.to_string(), "eventName": "INSERT", "eventVersion": "1.1",
-                "eventSource": "aws:dynamodb", "awsRegion": "us-east-1",
-                "dynamodb": {
-                    "ApproximateCreationDateTime": 1_768_473_000, "Keys": {}, "NewImage": image,
-                    "SequenceNumber": (100 + index).to_string(), "SizeBytes": 1, "StreamViewType": "NEW_IMAGE",
-                },
+                "eventID": index.to_string(), "eventName": name, "eventVersion": "1.1",
+                "eventSource": "aws:dynamodb", "awsRegion": "us-east-1", "dynamodb": merged(frame, change),
                 "eventSourceARN": "arn:aws:dynamodb:us-east-1:111122223333:table/T/stream/S",
             })
         });
@@ -63,4 +107,6 @@ mod shapes {
     }
 }
 
-pub use shapes::{bus_event, queue_batch, queue_message, stream_batch};
+pub use shapes::{
+    bus_event, message_batch, ordered_message, queue_batch, queue_message, stream_batch, stream_changes,
+};

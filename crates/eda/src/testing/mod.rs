@@ -6,8 +6,12 @@ pub mod dynamodb;
 mod history;
 pub mod interpret;
 mod messages;
+pub mod pattern;
 pub mod template;
+pub mod transform;
 pub mod wire;
 
-pub use cloud::{Call, Fault, TestCloud};
-pub use messages::{bus_event, queue_batch, queue_message, stream_batch};
+pub use cloud::{Call, Death, Fault, TestCloud};
+pub use messages::{
+    bus_event, message_batch, ordered_message, queue_batch, queue_message, stream_batch, stream_changes,
+};

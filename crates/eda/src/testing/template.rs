@@ -105,7 +105,7 @@ impl Template {
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
         let document = yaml::parse(text)?;
         let defaults = object(&document, "Parameters")
-            .filter_map(|(name, parameter)| Some((name.clone(), parameter.get("Default")?.clone())))
+            .filter_map(|(name, parameter)| Some((name.clone(), default_of(parameter)?)))
             .collect();
         Ok(Self { document, parameters: defaults })
     }
@@ -114,6 +114,18 @@ impl Template {
     #[must_use]
     pub fn with_parameter(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.parameters.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// The same template with another value at this place, a JSON pointer such as
+    /// `/Resources/ThingQueue/Properties/VisibilityTimeout`, so that a test of the template can be seen to fail. What is above the
+    /// place must be there.
+    #[must_use]
+    pub fn with(mut self, place: &str, value: impl Into<Value>) -> Self {
+        let (above, field) = place.rsplit_once('/').unwrap_or_default();
+        if let Some(Value::Object(above)) = self.document.pointer_mut(above) {
+            above.insert(field.to_owned(), value.into());
+        }
         self
     }
 
@@ -137,12 +149,23 @@ impl Template {
     /// All resources of one type, by logical id.
     #[must_use]
     pub fn resources(&self, kind: &str) -> Vec<Resource> {
-        self.all_resources().filter(|resource| resource.kind == kind).collect()
+        self.deployed()
+            .filter(|(_, entry)| *at(entry, "/Type") == kind)
+            .map(|(logical_id, entry)| self.read_resource(logical_id, entry))
+            .collect()
     }
 
-    /// All resources, by logical id.
+    /// All resources that are deployed with these parameters, by logical id.
     pub fn all_resources(&self) -> impl Iterator<Item = Resource> {
-        object(&self.document, "Resources").map(|(logical_id, entry)| self.read_resource(logical_id, entry))
+        self.deployed().map(|(logical_id, entry)| self.read_resource(logical_id, entry))
+    }
+
+    /// The entries of the resources that are deployed, unresolved: to resolve one takes longer than to find it.
+    fn deployed(&self) -> impl Iterator<Item = (&String, &Value)> {
+        object(&self.document, "Resources").filter(|(_, entry)| match entry.get("Condition") {
+            Some(condition) => intrinsics::holds(self, &json!({ "Condition": condition })),
+            None => true,
+        })
     }
 
     /// All functions, by logical id.
@@ -231,6 +254,16 @@ impl From<Resource> for TableDefinition {
                 .then(|| text(at(time_to_live, "/AttributeName"))),
         }
     }
+}
+
+/// A parameter's default; a list is written with commas.
+/// <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/parameters-section-structure.html>
+fn default_of(parameter: &Value) -> Option<Value> {
+    let default = parameter.get("Default")?;
+    Some(match (parameter.get("Type")?.as_str()?, default.as_str()) {
+        ("CommaDelimitedList", Some(list)) => json!(list.split(',').map(str::trim).collect::<Vec<_>>()),
+        _ => default.clone(),
+    })
 }
 
 /// One grant per action and resource of an IAM statement.

@@ -70,6 +70,7 @@ fn condition() -> impl Strategy<Value = Condition> {
 enum Number {
     Left,
     Set(i64),
+    SetOnce(i64),
     Add(i64),
     Removed,
 }
@@ -78,6 +79,7 @@ fn number() -> impl Strategy<Value = Number> {
     prop_oneof![
         Just(Number::Left),
         (-3_i64..4).prop_map(Number::Set),
+        (-3_i64..4).prop_map(Number::SetOnce),
         (-3_i64..4).prop_map(Number::Add),
         Just(Number::Removed)
     ]
@@ -93,6 +95,7 @@ fn written(
     let write = match number {
         Number::Left => write,
         Number::Set(value) => write.set("number", value),
+        Number::SetOnce(value) => write.set_once("number", value),
         Number::Add(by) => write.add("number", by),
         Number::Removed => write.remove("number"),
     };

@@ -1,14 +1,25 @@
 //! The toolkit against an in-process cloud, over a domain of doors.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod breaker;
 mod configuration;
+mod dead_letters;
 mod decoding;
 mod event_store;
 mod idempotency;
+mod import;
 mod interpret;
 mod join;
+mod orchestrator;
+mod ordered;
 mod queue;
+mod rebuild;
+mod reconciliation;
+mod saga;
+mod snapshot;
 mod transition;
+mod view;
+mod window;
 
 use eda::event::{Cause, Contract, Emission, First, SagaStyle, Version};
 use eda::outbox::OutboxRow;

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::*;
 
-/// Opens doors; `slow` never ends, `later` cannot be opened yet, `never` cannot be opened at all.
+/// Opens doors; `slow` never ends, `later` cannot be opened yet, `soon` and `tomorrow` not before then, `never` not at all.
 struct Porter(Mutex<Vec<String>>);
 
 #[derive(Envconfig)]
@@ -35,6 +35,15 @@ impl Porter {
         match door.as_str() {
             "slow" => tokio::time::sleep(Duration::from_secs(3_600)).await,
             "later" => return Err(Failure::transient("the door is stuck")),
+            "tomorrow" => {
+                let wait = Duration::from_secs(86_400) + Duration::from_millis(1);
+                return Err(Failure::transient("the locksmith comes tomorrow").not_before(wait));
+            }
+            "soon" => {
+                return Err(
+                    Failure::transient("the locksmith is here").not_before(Duration::from_millis(2_001))
+                );
+            }
             "never" => return Err(Failure::permanent("the door is painted on")),
             _ => {}
         }
@@ -73,6 +82,28 @@ async fn only_what_must_be_delivered_again_is_reported() {
     assert_eq!(attributes["reason"]["StringValue"], json!("the door is painted on"));
     assert_eq!(attributes["parkedBy"]["StringValue"], json!("porter"));
     assert_eq!(attributes["originalMessageId"]["StringValue"], json!("m2"));
+}
+
+#[tokio::test]
+async fn what_has_to_wait_is_hidden_for_so_long_in_one_call_and_reported_all_the_same() {
+    let cloud = cloud();
+    let batch = batch(&cloud, &[("a", 1), ("soon", 1), ("later", 1), ("tomorrow", 1)]);
+    assert_eq!(failed(&cloud, batch, cloud.deadline()).await, ["m1", "m2", "m3"]);
+    let calls = cloud.take_calls();
+    assert_eq!(calls.len(), 1);
+    assert_eq!(calls[0].name, "sqs:ChangeMessageVisibilityBatch");
+    let entries = calls[0].body["Entries"].as_array().unwrap();
+    let mut hidden: Vec<_> =
+        entries.iter().map(|entry| entry["VisibilityTimeout"].as_u64().unwrap()).collect();
+    hidden.sort_unstable();
+    assert_eq!(hidden, [3, 42_300], "rounded up, and no longer than SQS hides a message");
+}
+
+#[tokio::test]
+async fn a_message_that_cannot_be_hidden_is_reported_all_the_same() {
+    let cloud = cloud();
+    cloud.inject("sqs:ChangeMessageVisibilityBatch", Fault::Refused(400, "OverLimit", json!({})));
+    assert_eq!(failed(&cloud, batch(&cloud, &[("soon", 1)]), cloud.deadline()).await, ["m0"]);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 use eda::failure::Kind;
 use eda::inbox;
 use eda::row::{Key, Table};
+use eda::telemetry::{Refusals, take_refusals};
 use eda::testing::Fault;
 use eda::transition::{Outcome, Transition, Written};
 use eda::write::Condition;
@@ -32,6 +33,17 @@ async fn a_spent_guard_gives_the_row_that_spent_it() {
         Outcome::Applied => panic!("applied"),
     }
     assert!(cloud.announced().is_empty());
+}
+
+#[tokio::test]
+async fn a_refusal_counts_as_a_duplicate_unless_the_guard_was_only_tried() {
+    let cloud = cloud();
+    cloud.put("DoorsTable", &door("d", Standing::Open, 7));
+    assert_eq!(take_refusals(), Refusals::default());
+    spine(&cloud).try_commit(open(&cloud, "d")).await.unwrap();
+    assert_eq!(take_refusals(), Refusals::default());
+    spine(&cloud).commit(open(&cloud, "d")).await.unwrap();
+    assert_eq!(take_refusals(), Refusals { duplicates: 1, wrong_guesses: 0 });
 }
 
 #[tokio::test]

@@ -3,27 +3,34 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
+use eda::event::SagaStyle;
 use fastrand::Rng;
 use futures::{StreamExt as _, TryStreamExt as _, future, stream};
 use http::Method;
 use serde_json::{Value, json};
 
+use super::outage::Outage;
+use super::rebuild::Rebuild;
 use super::report::{Invariant, Orders, Report, Saga, Timings, millis};
 use super::scenario::{End, Scenario};
-use super::tap::{Observed, Tap};
 use crate::gateway::Ledger;
 use crate::http::{Answer, HttpClient};
+use crate::tap::{Observed, Tap};
 use crate::{Error, LocalCloud, Stack, Step};
 
 /// How the demonstration runs.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// How many orders; ten tell every story.
+    /// How many orders; twenty tell every story.
     pub orders: u64,
     /// Decides products, quantities, customers and cards.
     pub seed: u64,
+    /// Functions are killed meanwhile. The gateway is left in peace then: what is killed costs an order time enough.
+    pub killed: bool,
 }
 
+/// Until the second half of the orders comes in, and the gateway is out of reach.
+const SECOND_HALF: Duration = Duration::from_secs(5);
 /// Requests under way at once.
 const CLIENTS: usize = 8;
 /// How often the scheduled functions are invoked: on AWS a schedule runs at most once a minute.
@@ -39,6 +46,7 @@ const POISON: [&str; 2] = [
 ];
 
 pub(super) struct Order {
+    saga: SagaStyle,
     pub(super) scenario: Scenario,
     key: String,
     request: Value,
@@ -58,8 +66,13 @@ pub(super) struct Driver<'a> {
     http: HttpClient,
     tap: Tap,
     pub(super) orders: Vec<Order>,
+    /// How many of them have been placed.
+    placed: usize,
     /// Available pieces before the first order.
     pub(super) stock: BTreeMap<String, i64>,
+    pub(super) rebuild: Rebuild,
+    pub(super) outage: Outage,
+    pub(super) killed: bool,
 }
 
 impl<'a> Driver<'a> {
@@ -71,51 +84,80 @@ impl<'a> Driver<'a> {
             http.send(Method::POST, &url, &headers, json!(fault).to_string().into_bytes()).await?;
         }
         let mut rng = Rng::with_seed(options.seed);
-        let orders = Scenario::deal(options.orders).into_iter().enumerate().map(|(index, scenario)| Order {
-            scenario,
-            key: format!("demo-{}-{index}", options.seed),
-            request: scenario.request(&mut rng),
-            placed: Instant::now(),
-            order_id: String::new(),
-            answers_agree: false,
-            events: Vec::new(),
-            ended: None,
-            end: End::Unfinished,
-        });
+        let orders =
+            Scenario::deal(options.orders).into_iter().enumerate().map(|(index, (saga, scenario))| Order {
+                saga,
+                scenario,
+                key: format!("demo-{}-{index}", options.seed),
+                request: scenario.request(saga, &mut rng),
+                placed: Instant::now(),
+                order_id: String::new(),
+                answers_agree: false,
+                events: Vec::new(),
+                ended: None,
+                end: End::Unfinished,
+            });
         let orders = orders.collect();
-        let tap = Tap::install(stack).await?;
+        let tap = Tap::install(stack, "demonstration-tap").await?;
         let stock = stack.rows("InventoryTable").await?.iter().filter_map(stock_of).collect();
-        Ok(Self { stack, gateway_url: cloud.gateway_url(), http, tap, orders, stock })
+        let (gateway_url, placed, rebuild) = (cloud.gateway_url(), 0, Rebuild::default());
+        let killed = options.killed;
+        let outage = Outage::new(gateway_url, !killed);
+        Ok(Self { stack, gateway_url, http, tap, orders, placed, stock, rebuild, outage, killed })
     }
 
-    /// Places all orders, and puts poison on every queue meanwhile.
-    pub(super) async fn place(&mut self, step: &Step) -> Result<(), Error> {
-        step.say("placing");
+    /// Places the first half of the orders, puts poison on every queue meanwhile, and has the views built anew.
+    pub(super) async fn open(&mut self, step: &Step) -> Result<(), Error> {
         let stack = self.stack;
-        let placing =
-            stream::iter(self.orders.iter_mut()).map(|order| place(stack, order)).buffer_unordered(CLIENTS);
-        let poisoning = poison(stack);
-        future::try_join(placing.try_collect::<Vec<_>>(), poisoning).await?;
+        let half = self.orders.len().div_ceil(2);
+        future::try_join(self.place(half, step), poison(stack)).await?;
+        self.rebuild.drive(stack).await;
         Ok(())
     }
 
-    /// Follows the orders until each has ended, or `until`.
+    /// Places orders until so many have been placed.
+    async fn place(&mut self, until: usize, step: &Step) -> Result<(), Error> {
+        step.say("placing");
+        let stack = self.stack;
+        let due = self.orders.iter_mut().take(until).skip(self.placed);
+        let placing = stream::iter(due).map(|order| place(stack, order)).buffer_unordered(CLIENTS);
+        placing.try_collect::<Vec<_>>().await?;
+        self.placed = until;
+        Ok(())
+    }
+
+    /// Follows the orders until each has ended, or `until`. Meanwhile the second half of them comes in, during an outage.
     pub(super) async fn follow(&mut self, step: &Step, until: Instant) -> Result<(), Error> {
-        let by_id: HashMap<String, usize> =
-            self.orders.iter().enumerate().map(|(index, order)| (order.order_id.clone(), index)).collect();
+        let mut by_id = self.by_id();
         let mut seen = HashSet::new();
         let mut ticked = Instant::now();
-        while self.orders.iter().any(|order| order.end == End::Unfinished) && Instant::now() < until {
+        while (self.unfinished() > 0 || !self.outage.is_over()) && Instant::now() < until {
+            if step.elapsed() >= SECOND_HALF {
+                if self.outage.is_ahead() {
+                    step.note("the payment gateway is out of reach");
+                    self.outage.begin().await?;
+                }
+                if self.placed < self.orders.len() {
+                    self.place(self.orders.len(), step).await?;
+                    by_id = self.by_id();
+                }
+            }
+            self.outage.watch(self.stack).await?;
+            if self.outage.is_due_to_end() {
+                self.outage.end(self.unfinished()).await?;
+                step.note("the payment gateway answers again");
+            }
             step.say("following");
             for event in self.tap.listen().await? {
                 if !seen.insert(event.event_id.clone()) {
                     continue;
                 }
+                self.rebuild.meanwhile += usize::from(self.rebuild.is_under_way());
                 if let Some(order) = by_id.get(&event.order_id).and_then(|index| self.orders.get_mut(*index))
                 {
                     order.events.push((event.name.clone(), event.cause.clone()));
                     if order.scenario == Scenario::Duplicated {
-                        duplicate(self.stack, &self.tap, &event).await?;
+                        duplicate(self.stack, &self.tap, &event, order.saga).await?;
                     }
                 }
             }
@@ -128,11 +170,26 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
+    /// How many orders have not ended.
+    fn unfinished(&self) -> usize {
+        self.orders.iter().filter(|order| order.end == End::Unfinished).count()
+    }
+
+    /// The orders that have been placed, by id.
+    fn by_id(&self) -> HashMap<String, usize> {
+        let placed = self.orders.iter().take(self.placed).enumerate();
+        placed.map(|(index, order)| (order.order_id.clone(), index)).collect()
+    }
+
     /// What the schedules do on AWS, more often. A failure is the next tick's to repair.
-    async fn tick(&self) {
-        for function in ["expire-orders", "sweep-outbox"] {
-            let _ = self.stack.invoke(function, b"{}").await;
-        }
+    async fn tick(&mut self) {
+        let stack = self.stack;
+        let schedules = async {
+            for function in ["expire-orders", "sweep-outbox", "close-sales"] {
+                let _ = stack.invoke(function, b"{}").await;
+            }
+        };
+        future::join(schedules, self.rebuild.drive(stack)).await;
     }
 
     /// Looks, as a customer would, at the orders whose last event has been seen.
@@ -161,7 +218,8 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
-    /// Waits until nothing is under way: queues and outbox are empty, the poison is parked. Bounded by `until`.
+    /// Waits until nothing is under way: no execution runs, queues and outbox are empty, the poison is parked, the views are built.
+    /// Bounded by `until`.
     pub(super) async fn settle(&mut self, until: Instant) -> Result<(), Error> {
         let mut ticked = Instant::now();
         while !self.quiet().await? && Instant::now() < until {
@@ -175,7 +233,7 @@ impl<'a> Driver<'a> {
     }
 
     async fn quiet(&self) -> Result<bool, Error> {
-        if !self.stack.items("OutboxTable").await?.is_empty() {
+        if self.rebuild.is_under_way() || !self.stack.items("OutboxTable").await?.is_empty() {
             return Ok(false);
         }
         for queue in work_queues(self.stack) {
@@ -183,7 +241,7 @@ impl<'a> Driver<'a> {
                 return Ok(false);
             }
         }
-        Ok(true)
+        Ok(self.stack.running_executions().await? == 0)
     }
 
     /// The gateway's books.
@@ -223,6 +281,7 @@ impl<'a> Driver<'a> {
         let dlq = self.parked().await?;
         let sagas = self.orders.into_iter().map(|order| Saga {
             order_id: order.order_id,
+            saga: order.saga,
             scenario: order.scenario,
             expected: order.scenario.expected(),
             outcome: order.end,
@@ -296,9 +355,12 @@ fn stock_of(row: &Value) -> Option<(String, i64)> {
 }
 
 /// Delivers an event again: published once more, and copied straight onto the queues of the step that it starts.
-async fn duplicate(stack: &Stack, tap: &Tap, event: &Observed) -> Result<(), Error> {
+async fn duplicate(stack: &Stack, tap: &Tap, event: &Observed, saga: SagaStyle) -> Result<(), Error> {
     tap.repeat(event).await?;
     let queue = match event.name.as_str() {
+        "OrderPlaced" if saga == SagaStyle::Orchestrated => "StartOrderSagaQueue",
+        // The state machine hands its events over itself.
+        _ if saga == SagaStyle::Orchestrated => return Ok(()),
         "OrderPlaced" => "ReserveInventoryQueue",
         "InventoryReserved" => "ProcessPaymentQueue",
         "PaymentProcessed" => "ShipOrderQueue",

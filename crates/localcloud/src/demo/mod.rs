@@ -2,9 +2,10 @@
 
 mod drive;
 mod invariants;
+mod outage;
+mod rebuild;
 mod report;
 mod scenario;
-mod tap;
 
 use std::time::{Duration, Instant};
 
@@ -26,7 +27,7 @@ pub async fn run(cloud: &LocalCloud, options: &Options, progress: &Progress) -> 
     let begun = Instant::now();
     let mut driver = drive::Driver::start(cloud, options).await?;
     let step = progress.counted("orders", options.orders);
-    driver.place(&step).await?;
+    driver.open(&step).await?;
     driver.follow(&step, begun + PATIENCE).await?;
     step.done();
     let step = progress.step("waiting until all is quiet");

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use eda::event::SagaStyle;
 use serde::Serialize;
 
 use super::scenario::{End, Scenario};
@@ -45,6 +46,8 @@ pub struct Orders {
 pub struct Saga {
     /// Its id.
     pub order_id: String,
+    /// Who coordinated it: `choreographed` or `orchestrated`.
+    pub saga: SagaStyle,
     /// Its story.
     pub scenario: Scenario,
     /// How it had to end.
@@ -104,7 +107,8 @@ impl fmt::Display for Report {
             let id = saga.order_id.get(..8).unwrap_or(&saga.order_id);
             writeln!(
                 f,
-                "{mark} {id}  {:21}  {:10} {seconds:6.1} s  {}",
+                "{mark} {id}  {:13}  {:21}  {:10} {seconds:6.1} s  {}",
+                saga.saga.name(),
                 saga.scenario,
                 saga.outcome,
                 chain(saga)

@@ -19,4 +19,21 @@ pub struct AllStepsComplete {
     pub steps: Vec<String>,
 }
 
+/// The steps of an order were not all done before its deadline: their join waits no longer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct JoinTimedOut {
+    /// The order, whose id is the business transaction's.
+    #[serde(with = "Id")]
+    pub order_id: String,
+    /// Who placed it.
+    #[serde(with = "Id")]
+    pub customer_id: String,
+    /// The steps of which nothing was heard.
+    #[serde(with = "Texts")]
+    pub missing: Vec<String>,
+}
+
 contract!(AllStepsComplete, "aggregator", "AllStepsComplete", "1.0");
+contract!(JoinTimedOut, "aggregator", "JoinTimedOut", "1.0");

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Address, contract};
 use crate::money::Money;
-use crate::stock::Quantity;
+use crate::stock::{Count, Quantity};
 
 /// All items of the order are reserved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,3 +73,54 @@ pub struct InventoryReleased {
 }
 
 contract!(InventoryReleased, "inventory", "InventoryReleased", "1.0");
+
+/// The stock of a product has changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct StockUpdate {
+    /// The product.
+    #[serde(with = "Id")]
+    pub product_id: String,
+    /// Where it lies.
+    #[serde(with = "Id")]
+    pub warehouse_id: String,
+    /// What kind of thing it is.
+    #[serde(with = "Text")]
+    pub product_category: String,
+    /// How many can be reserved now.
+    #[serde(with = "Count")]
+    pub quantity: u32,
+    /// How many could be before the change; 0 where the product is new.
+    #[serde(with = "Count")]
+    pub previous_quantity: u32,
+    /// Counts the changes of the product's stock: of two updates, the one with the higher number is the newer.
+    #[serde(with = "Count")]
+    pub stock_version: u32,
+}
+
+contract!(StockUpdate, "inventory", "StockUpdate", "1.0", key: product_id);
+
+/// A product has run short, and more of it is to be bought: once per shortage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct StockReorderRequested {
+    /// The product.
+    #[serde(with = "Id")]
+    pub product_id: String,
+    /// Where it is missing.
+    #[serde(with = "Id")]
+    pub warehouse_id: String,
+    /// What kind of thing it is.
+    #[serde(with = "Text")]
+    pub product_category: String,
+    /// How many were left.
+    #[serde(with = "Count")]
+    pub quantity: u32,
+    /// The version of the product's stock at which the shortage was seen.
+    #[serde(with = "Count")]
+    pub stock_version: u32,
+}
+
+contract!(StockReorderRequested, "inventory", "StockReorderRequested", "1.0", key: product_id);

@@ -1,21 +1,31 @@
-//! Every event of the choreography.
+//! Every event.
 //!
 //! Events carry what the next step needs (event-carried state), so that a step reads nothing before it decides.
 //! `reason` travels along the compensation, from what went wrong to the order's end.
 
 mod aggregator;
 mod inventory;
+mod operations;
 mod orders;
 mod payments;
+mod sales;
 #[cfg(feature = "schema")]
 pub mod schema;
 mod shipping;
 
-pub use aggregator::AllStepsComplete;
-pub use inventory::{InventoryReleased, InventoryReservationFailed, InventoryReserved};
-pub use orders::{Address, Line, OrderCancelled, OrderConfirmed, OrderExpired, OrderPlaced, OrderPlacedV1};
+pub use aggregator::{AllStepsComplete, JoinTimedOut};
+pub use inventory::{
+    InventoryReleased, InventoryReservationFailed, InventoryReserved, StockReorderRequested, StockUpdate,
+};
+pub use operations::{CircuitStateChanged, MessageParked};
+pub use orders::{
+    Address, Line, OrderCancelled, OrderConfirmed, OrderEnriched, OrderExpired, OrderPlaced, OrderPlacedV1,
+};
 pub use payments::{PaymentFailed, PaymentProcessed, PaymentRefunded};
+pub use sales::{Revenue, SalesWindowClosed, SalesWindowCorrected};
 pub use shipping::{OrderShipped, ShipmentFailed};
+
+use eda::event::Channels;
 
 /// One version of one contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +38,8 @@ pub struct Entry {
     pub version: &'static str,
     /// The payload's fields.
     pub fields: &'static [&'static str],
+    /// Which channels carry it.
+    pub channels: Channels,
 }
 
 macro_rules! contracts {
@@ -38,6 +50,7 @@ macro_rules! contracts {
             detail_type: <$event as eda::event::Contract>::DETAIL_TYPE,
             version: <$event as eda::event::Version>::VERSION,
             fields: &[$($field),*],
+            channels: <$event as eda::event::Contract>::CHANNELS,
         }),+];
     };
 }
@@ -60,25 +73,49 @@ contracts! {
     OrderShipped { "orderId", "customerId", "shipmentId" },
     ShipmentFailed { "orderId", "customerId", "reason" },
     AllStepsComplete { "orderId", "customerId", "steps" },
+    JoinTimedOut { "orderId", "customerId", "missing" },
+    MessageParked { "failureId", "group", "place", "cause", "eventType", "attempts", "failures" },
+    OrderEnriched {
+        "orderId", "customerId", "items", "totalAmount", "currency", "timestamp", "customerKnown", "customerName",
+        "customerTier", "customerEmail",
+    },
+    StockUpdate { "productId", "warehouseId", "productCategory", "quantity", "previousQuantity", "stockVersion" },
+    StockReorderRequested { "productId", "warehouseId", "productCategory", "quantity", "stockVersion" },
+    SalesWindowClosed { "windowId", "windowStart", "windowEnd", "revenue", "sales", "refunds", "revision" },
+    SalesWindowCorrected {
+        "windowId", "windowStart", "windowEnd", "difference", "revenue", "sales", "refunds", "revision",
+    },
+    CircuitStateChanged { "resource", "from", "to", "trips" },
 }
 
-/// Implements [`Contract`](eda::event::Contract) for an event whose ordering key is its order.
+/// Implements [`Contract`](eda::event::Contract) for an event whose ordering key is its order, or the field that is named.
+///
+/// What a customer learns of an order goes to the ordered channels, grouped by customer; `counted` what is counted as well.
 macro_rules! contract {
-    ($event:ty, $source:literal, $detail_type:literal, $version:literal) => {
-        contract!($event, $source, $detail_type, $version, before: eda::event::First);
-    };
-    ($event:ty, $source:literal, $detail_type:literal, $version:literal, before: $before:ty) => {
+    (@or $default:ty) => { $default };
+    (@or $default:ty, $given:ty) => { $given };
+    (@field $self:ident, $default:ident) => { $self.$default };
+    (@field $self:ident, $default:ident, $given:ident) => { $self.$given };
+    ($event:ty, $source:literal, $detail_type:literal, $version:literal $(, before: $before:ty)? $(, key: $key:ident)?
+        $(, channels: $channels:ident)?) => {
         impl eda::event::Version for $event {
             const VERSION: &'static str = $version;
-            type Before = $before;
+            type Before = contract!(@or eda::event::First $(, $before)?);
         }
 
         impl eda::event::Contract for $event {
             const SOURCE: &'static str = $source;
             const DETAIL_TYPE: &'static str = $detail_type;
+            $(
+                const CHANNELS: eda::event::Channels = eda::event::Channels::$channels;
+
+                fn group(&self) -> &str {
+                    &self.customer_id
+                }
+            )?
 
             fn ordering_key(&self) -> &str {
-                &self.order_id
+                &contract!(@field self, order_id $(, $key)?)
             }
         }
     };

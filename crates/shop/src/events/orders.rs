@@ -1,3 +1,5 @@
+use std::fmt;
+
 use eda::event::First;
 use eda::event::wire::{DateTime, Id, OptionalText, Text};
 use jiff::Timestamp;
@@ -23,7 +25,7 @@ pub struct Line {
 }
 
 /// Where an order goes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Address {
@@ -45,6 +47,13 @@ pub struct Address {
     /// Country, ISO 3166-1 alpha-2.
     #[serde(with = "Text")]
     pub country: String,
+}
+
+/// Only what points to nobody, so that no log can hold the rest.
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Address").field("country", &self.country).finish_non_exhaustive()
+    }
 }
 
 /// A customer placed an order. Version 2.0.
@@ -125,7 +134,7 @@ impl From<OrderPlacedV1> for OrderPlaced {
     }
 }
 
-contract!(OrderPlaced, "orders", "OrderPlaced", "2.0", before: OrderPlacedV1);
+contract!(OrderPlaced, "orders", "OrderPlaced", "2.0", before: OrderPlacedV1, channels: Ordered);
 
 /// All steps are done: the order is fulfilled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -140,7 +149,7 @@ pub struct OrderConfirmed {
     pub customer_id: String,
 }
 
-contract!(OrderConfirmed, "orders", "OrderConfirmed", "1.0");
+contract!(OrderConfirmed, "orders", "OrderConfirmed", "1.0", channels: Ordered);
 
 /// The order will not be fulfilled; whatever had been done for it is undone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -158,7 +167,7 @@ pub struct OrderCancelled {
     pub reason: String,
 }
 
-contract!(OrderCancelled, "orders", "OrderCancelled", "1.0");
+contract!(OrderCancelled, "orders", "OrderCancelled", "1.0", channels: Ordered);
 
 /// The order reached no end before its deadline and its shipment is closed: what was done is to be undone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -176,4 +185,50 @@ pub struct OrderExpired {
     pub reason: String,
 }
 
-contract!(OrderExpired, "orders", "OrderExpired", "1.0");
+contract!(OrderExpired, "orders", "OrderExpired", "1.0", channels: Ordered);
+
+/// An order with what is known of its customer, for those who have no access to customers. Holds personal data.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct OrderEnriched {
+    /// The order.
+    #[serde(with = "Id")]
+    pub order_id: String,
+    /// Who placed it.
+    #[serde(with = "Id")]
+    pub customer_id: String,
+    /// What was ordered.
+    pub items: Vec<Line>,
+    /// What it costs in all.
+    pub total_amount: Money,
+    /// ISO 4217 code.
+    #[serde(with = "Text")]
+    pub currency: String,
+    /// When it was placed.
+    #[serde(with = "DateTime")]
+    pub timestamp: Timestamp,
+    /// Whether the customer was found; if not, nothing more is said of them.
+    pub customer_known: bool,
+    /// The customer's name.
+    #[serde(default, with = "OptionalText", skip_serializing_if = "Option::is_none")]
+    pub customer_name: Option<String>,
+    /// The customer's tier.
+    #[serde(default, with = "OptionalText", skip_serializing_if = "Option::is_none")]
+    pub customer_tier: Option<String>,
+    /// The customer's e-mail address.
+    #[serde(default, with = "OptionalText", skip_serializing_if = "Option::is_none")]
+    pub customer_email: Option<String>,
+}
+
+/// Only what points to nobody, so that no log can hold the rest.
+impl fmt::Debug for OrderEnriched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OrderEnriched")
+            .field("order_id", &self.order_id)
+            .field("customer_known", &self.customer_known)
+            .finish_non_exhaustive()
+    }
+}
+
+contract!(OrderEnriched, "orders", "OrderEnriched", "1.0");

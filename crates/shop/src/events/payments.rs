@@ -28,7 +28,7 @@ pub struct PaymentProcessed {
     pub shipping_address: Option<Address>,
 }
 
-contract!(PaymentProcessed, "payments", "PaymentProcessed", "1.0");
+contract!(PaymentProcessed, "payments", "PaymentProcessed", "1.0", channels: Counted);
 
 /// The payment was declined; nothing was charged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,7 +46,7 @@ pub struct PaymentFailed {
     pub reason: String,
 }
 
-contract!(PaymentFailed, "payments", "PaymentFailed", "1.0");
+contract!(PaymentFailed, "payments", "PaymentFailed", "1.0", channels: Ordered);
 
 /// Nothing is charged any more, and nothing will be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,4 +69,4 @@ pub struct PaymentRefunded {
     pub reason: String,
 }
 
-contract!(PaymentRefunded, "payments", "PaymentRefunded", "1.0");
+contract!(PaymentRefunded, "payments", "PaymentRefunded", "1.0", channels: Counted);

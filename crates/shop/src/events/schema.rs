@@ -75,6 +75,14 @@ published! {
     OrderShipped;
     ShipmentFailed;
     AllStepsComplete;
+    JoinTimedOut;
+    MessageParked;
+    OrderEnriched;
+    StockUpdate;
+    StockReorderRequested;
+    CircuitStateChanged;
+    SalesWindowClosed;
+    SalesWindowCorrected;
 }
 
 /// `OrderPlaced` 1.0 has its total under either name, and not under both.

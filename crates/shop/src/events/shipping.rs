@@ -19,7 +19,7 @@ pub struct OrderShipped {
     pub shipment_id: String,
 }
 
-contract!(OrderShipped, "shipping", "OrderShipped", "1.0");
+contract!(OrderShipped, "shipping", "OrderShipped", "1.0", channels: Ordered);
 
 /// The shipment is refused and closed: nothing will ever ship for this order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,4 +37,4 @@ pub struct ShipmentFailed {
     pub reason: String,
 }
 
-contract!(ShipmentFailed, "shipping", "ShipmentFailed", "1.0");
+contract!(ShipmentFailed, "shipping", "ShipmentFailed", "1.0", channels: Ordered);

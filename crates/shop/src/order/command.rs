@@ -22,6 +22,22 @@ pub fn order_id(principal: &str, idempotency_key: &str) -> Uuid {
     Uuid::new_v5(&ORDERS, name.as_bytes())
 }
 
+/// The order that a line of a file means. With a key, it is the same order in whichever file of the bucket and in whichever line
+/// it stands; without one, the line's place stands for it, so that a file that comes again, as it was or with lines
+/// corrected, places no line twice.
+#[must_use]
+pub fn imported_order_id(bucket: &str, key: &str, line: u64, idempotency_key: Option<&str>) -> Uuid {
+    match idempotency_key {
+        Some(idempotency_key) => order_id(&format!("arn:aws:s3:::{bucket}"), idempotency_key),
+        None => order_id(&format!("arn:aws:s3:::{bucket}/{key}"), &line.to_string()),
+    }
+}
+
+/// What lines cost in all, or `None` where that is beyond 28 digits.
+pub(super) fn total(items: &[Line]) -> Option<Money> {
+    items.iter().try_fold(Money::default(), |total, line| total.plus(line.price.times(line.quantity)?))
+}
+
 /// A decoded and valid request to place an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -42,8 +58,7 @@ impl PlaceOrder {
     /// What it costs, or `None` where that is beyond 28 digits.
     #[must_use]
     pub fn total(&self) -> Option<Money> {
-        let mut lines = self.items.iter();
-        lines.try_fold(Money::default(), |total, line| total.plus(line.price.times(line.quantity)?))
+        total(&self.items)
     }
 
     /// Hash of the command, with the hash's own version. Equal commands hash equally however their JSON was written.

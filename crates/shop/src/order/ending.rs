@@ -1,11 +1,14 @@
 //! The two ends of an order. Each is appended once, to an open order.
 
+use eda::event::Emission;
 use eda::event_store::Appendable;
+use eda::saga::Stepped;
 use eda::write::{ConditionalWrite, Write};
 use eda::{Failure, telemetry};
 
 use super::{CANCEL, CONFIRM, Command, OrderHead, OrderState, OrderStatus, Rejection, decide};
 use crate::events::{OrderCancelled, OrderConfirmed};
+use crate::saga::Refused;
 
 /// Version of an order that was placed and has not ended.
 const PLACED: u64 = 1;
@@ -53,18 +56,21 @@ impl Appendable<OrderHead> for OrderCancelled {
 pub const OPPOSITE_END: &str = "OppositeEnd";
 
 impl Rejection {
-    /// What `function`, which wanted to end an order, does about it. A duplicate is acknowledged; so is the opposite
-    /// end, which no repetition can mend, after it has been logged and counted ([`OPPOSITE_END`]).
+    /// What came of it that `function` wanted to give an order this end. A duplicate is done; the opposite end, which no
+    /// repetition can mend, is refused, after it has been logged and counted ([`OPPOSITE_END`]).
     ///
     /// # Errors
     /// [`Failure`] (permanent) for an order that was never placed.
-    pub fn settle(self, function: &'static str) -> Result<(), Failure> {
+    pub fn settle(self, function: &'static str, end: Emission) -> Result<Stepped, Failure> {
         match self {
-            Self::AlreadyPlaced | Self::AlreadyEnded => Ok(()),
+            Self::AlreadyPlaced | Self::AlreadyEnded => {
+                telemetry::duplicate();
+                Ok(Stepped::Done(end))
+            }
             Self::OppositeEnd => {
                 tracing::error!("{self}: a bug");
                 telemetry::report(function, OPPOSITE_END, 1);
-                Ok(())
+                Ok(Refused::OppositeEnd.because("opposite_end"))
             }
             Self::NoSuchOrder => Err(Failure::permanent(self.to_string())),
         }

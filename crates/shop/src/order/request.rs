@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 
 use eda::fields::{Object, Unreadable, Wrong, read};
+use eda::http::{NO_KEY, is_idempotency_key};
 use iso_country::Country;
 use iso_currency::Currency;
 use rust_decimal::Decimal;
@@ -10,6 +11,7 @@ use rust_decimal::prelude::ToPrimitive;
 use serde_json::value::RawValue;
 
 use super::PlaceOrder;
+use super::command::total;
 use crate::events::{Address, Line};
 use crate::money::Money;
 use crate::stock::MAX_PRODUCTS;
@@ -19,6 +21,10 @@ pub(super) const QUANTITY: RangeInclusive<u32> = 1..=10_000;
 
 /// The highest price of one piece, in the currency's major unit.
 pub(super) const MAX_PRICE: Decimal = Decimal::from_parts(1_000_000, 0, 0, false, 0);
+
+/// The highest total, in the currency's major unit. Rules route orders by their total, and compare numbers of no greater
+/// size. <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html#eb-filtering-numeric-matching>
+pub(super) const MAX_TOTAL: Decimal = Decimal::from_parts(705_032_704, 1, 0, false, 0);
 
 /// How identifiers look, for those who are to send them.
 #[cfg(feature = "schema")]
@@ -34,28 +40,64 @@ impl PlaceOrder {
     /// # Errors
     /// [`Unreadable`], which names every wrong field and quotes no value: values may be personal, or a card number.
     pub fn parse(json: &str) -> Result<Self, Unreadable> {
-        read(json, |order| {
-            let customer_id = order.required("customerId", identifier);
-            let currency = order.required("currency", currency);
-            let payment_method = order.required("paymentMethod", payment_method);
-            let items = order.list("items", 1..=MAX_PRODUCTS, |item| line(item, currency));
-            let shipping_address = order.object("shippingAddress", address);
-            if items.as_deref().is_some_and(is_free) {
-                order.note("items", "must cost more than 0 in all");
-            }
-            Some(Self {
-                customer_id: customer_id?,
-                items: items?,
-                currency: currency?.code().to_owned(),
-                payment_method: payment_method?,
-                shipping_address: shipping_address?,
-            })
+        read(json, Self::fields)
+    }
+
+    fn fields(order: &mut Object<'_, '_>) -> Option<Self> {
+        let customer_id = order.required("customerId", identifier);
+        let currency = order.required("currency", currency);
+        let payment_method = order.required("paymentMethod", payment_method);
+        let items = order.list("items", 1..=MAX_PRODUCTS, |item| line(item, currency));
+        let shipping_address = order.object("shippingAddress", address);
+        if items.as_deref().is_some_and(is_free) {
+            order.note("items", "must cost more than 0 in all");
+        }
+        if items.as_deref().is_some_and(|items| !is_routable(items)) {
+            order.note("items", format!("must cost at most {MAX_TOTAL} in all"));
+        }
+        Some(Self {
+            customer_id: customer_id?,
+            items: items?,
+            currency: currency?.code().to_owned(),
+            payment_method: payment_method?,
+            shipping_address: shipping_address?,
         })
     }
 }
 
+/// A line of a file of orders: what [`PlaceOrder::parse`] reads, and a key of its own where it has one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderLine {
+    /// The sender's key of this order, the same in whichever file and line it stands.
+    pub idempotency_key: Option<String>,
+    /// What is ordered.
+    pub order: PlaceOrder,
+}
+
+impl OrderLine {
+    /// Reads a line, and checks all of it.
+    ///
+    /// # Errors
+    /// [`Unreadable`], which names every wrong field and quotes no value.
+    pub fn parse(json: &str) -> Result<Self, Unreadable> {
+        read(json, |line| {
+            let idempotency_key = line.optional("idempotencyKey", idempotency_key);
+            let order = PlaceOrder::fields(line);
+            Some(Self { idempotency_key: idempotency_key?, order: order? })
+        })
+    }
+}
+
+fn idempotency_key(value: &RawValue) -> Result<String, Wrong> {
+    string(value).filter(|key| is_idempotency_key(key)).ok_or(NO_KEY.into())
+}
+
 fn is_free(items: &[Line]) -> bool {
     items.iter().all(|line| line.price == Money::default())
+}
+
+fn is_routable(items: &[Line]) -> bool {
+    total(items).is_some_and(|total| total.amount() <= MAX_TOTAL)
 }
 
 fn line(item: &mut Object<'_, '_>, currency: Option<Currency>) -> Option<Line> {
@@ -86,15 +128,17 @@ fn string(value: &RawValue) -> Option<String> {
     serde_json::from_str(value.get()).ok()
 }
 
-/// `^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`
+/// Whether a customer or product may be called so: `^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`
+#[must_use]
+pub fn is_identifier(id: &str) -> bool {
+    id.len() <= 64
+        && id.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+}
+
 fn identifier(value: &RawValue) -> Result<String, Wrong> {
-    let known = |id: &String| {
-        id.len() <= 64
-            && id.starts_with(|first: char| first.is_ascii_alphanumeric())
-            && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
-    };
     let problem = "must be 1 to 64 letters, digits, hyphens or underscores, a letter or digit first";
-    string(value).filter(known).ok_or(problem.into())
+    string(value).filter(|id| is_identifier(id)).ok_or(problem.into())
 }
 
 /// `^pm_[A-Za-z0-9_]{1,250}$`
@@ -289,11 +333,23 @@ mod tests {
     }
 
     #[test]
+    fn an_order_costs_no_more_than_rules_can_compare() {
+        let line =
+            |quantity: u32, price: f64| json!({ "productId": "a", "quantity": quantity, "price": price });
+        accepts("/items", &[json!([line(5_000, 1_000_000.0)])]);
+        let (fields, said) = wrong(&with("/items", json!([line(5_000, 1_000_000.0), line(1, 0.01)])));
+        assert_eq!(
+            (fields, said.as_str()),
+            (vec!["items".to_owned()], "must cost at most 5000000000 in all")
+        );
+    }
+
+    #[test]
     fn a_currency_is_one_that_can_be_charged() {
         accepts("/currency", &[json!("EUR"), json!("BHD")]);
         refuses(
             "/currency",
-            &[json!("usd"), json!("ABC"), json!(""), json!("XAU"), json!("XXX"), json!(840)],
+            &[json!("usd"), json!("ABC"), json!(""), json!("XAU"), json!("XTS"), json!(840)],
         );
     }
 

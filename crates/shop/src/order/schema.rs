@@ -30,8 +30,8 @@ impl JsonSchema for OrderStatus {
     }
 }
 
-/// What [`PlaceOrder::parse`](super::PlaceOrder::parse) reads. Two of its rules span several fields, which no schema says:
-/// an order costs more than nothing in all, and a price has the decimal places of its currency at most.
+/// What [`PlaceOrder::parse`](super::PlaceOrder::parse) reads. Some of its rules span several fields, which no schema says:
+/// what an order costs in all, at least and at most, and that a price has the decimal places of its currency at most.
 #[must_use]
 pub fn place_order() -> Value {
     let identifier = |of: &str| json!({ "description": of, "type": "string", "pattern": IDENTIFIER });
@@ -68,7 +68,7 @@ pub fn place_order() -> Value {
         "additionalProperties": false,
     });
     json!({
-        "description": "An order. It costs more than 0 in all.",
+        "description": "An order. It costs more than 0 in all, and at most 5000000000.",
         "type": "object",
         "required": ["customerId", "items", "currency", "paymentMethod", "shippingAddress"],
         "properties": {
@@ -86,6 +86,12 @@ pub fn place_order() -> Value {
         },
         "additionalProperties": false,
     })
+}
+
+/// Who orders.
+#[must_use]
+pub fn customer_id() -> Value {
+    json!({ "type": "string", "pattern": IDENTIFIER })
 }
 
 /// What `GET /orders/{id}` answers.

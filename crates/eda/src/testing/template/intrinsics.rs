@@ -69,7 +69,7 @@ fn substitute(template: &Template, pattern: &str) -> String {
 }
 
 /// Whether a condition holds with the template's parameters.
-fn holds(template: &Template, condition: &Value) -> bool {
+pub(super) fn holds(template: &Template, condition: &Value) -> bool {
     let Some((name, argument)) = condition.as_object().and_then(|members| members.iter().next()) else {
         return false;
     };

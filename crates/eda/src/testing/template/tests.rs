@@ -38,6 +38,9 @@ Resources:
       KeySchema: [{AttributeName: id, KeyType: HASH}]
       StreamSpecification: {StreamViewType: NEW_IMAGE}
       TimeToLiveSpecification: {AttributeName: expiresAt, Enabled: true}
+  TopicPolicy:
+    Type: AWS::SNS::TopicPolicy
+    Condition: HasTopic
   Alarm:
     Type: AWS::CloudWatch::Alarm
     Properties:
@@ -48,6 +51,13 @@ Outputs:
 
 fn template() -> Template {
     Template::parse(TEMPLATE).unwrap()
+}
+
+#[test]
+fn a_resource_is_there_where_its_condition_holds() {
+    let policies = |template: Template| template.resources("AWS::SNS::TopicPolicy").len();
+    assert_eq!(policies(template()), 0);
+    assert_eq!(policies(template().with_parameter("Topic", "t")), 1);
 }
 
 #[test]

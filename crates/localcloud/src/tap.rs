@@ -7,28 +7,27 @@ use serde_json::value::RawValue;
 
 use crate::{Error, Stack, aws};
 
-const NAME: &str = "demonstration-tap";
-
 /// An event seen on the bus.
 #[derive(Debug, Clone)]
-pub(super) struct Observed {
-    pub(super) source: String,
-    pub(super) name: String,
-    pub(super) order_id: String,
-    pub(super) event_id: String,
+pub(crate) struct Observed {
+    pub(crate) source: String,
+    pub(crate) name: String,
+    pub(crate) order_id: String,
+    pub(crate) event_id: String,
     /// The event that it follows from, if any.
-    pub(super) cause: Option<String>,
+    pub(crate) cause: Option<String>,
     /// The payload, as published.
-    pub(super) detail: String,
+    pub(crate) detail: String,
     /// The whole document, as a queue receives it.
-    pub(super) body: String,
+    pub(crate) body: String,
 }
 
-pub(super) struct Tap {
+pub(crate) struct Tap {
     sqs: aws_sdk_sqs::Client,
     events: aws_sdk_eventbridge::Client,
     bus: String,
     queue: String,
+    name: &'static str,
 }
 
 #[derive(Deserialize)]
@@ -42,6 +41,7 @@ struct Document {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Detail {
+    #[serde(default)]
     order_id: String,
     metadata: Metadata,
 }
@@ -54,13 +54,13 @@ struct Metadata {
 }
 
 impl Tap {
-    /// Hears everything that is published from now on.
-    pub(super) async fn install(stack: &Stack) -> Result<Self, Error> {
+    /// Hears everything that is published from now on. Rule and queue are called so.
+    pub(crate) async fn install(stack: &Stack, name: &'static str) -> Result<Self, Error> {
         let sqs = stack.sqs().clone();
         let events = aws_sdk_eventbridge::Client::new(&aws::configuration(stack.endpoint()));
         let bus = stack.output("EventBus")?.to_owned();
         let created =
-            sqs.create_queue().queue_name(NAME).send().await.map_err(Error::aws("sqs:CreateQueue"))?;
+            sqs.create_queue().queue_name(name).send().await.map_err(Error::aws("sqs:CreateQueue"))?;
         let queue = created.queue_url.ok_or_else(|| Error::Missing { what: "tap queue".to_owned() })?;
         let attributes = sqs
             .get_queue_attributes()
@@ -72,7 +72,7 @@ impl Tap {
         let arn = attributes.attributes().and_then(|all| all.get(&QueueAttributeName::QueueArn)).cloned();
         events
             .put_rule()
-            .name(NAME)
+            .name(name)
             .event_bus_name(&bus)
             .event_pattern(r#"{"source":[{"prefix":""}]}"#)
             .send()
@@ -82,17 +82,34 @@ impl Tap {
         let target = target.map_err(|error| Error::Missing { what: error.to_string() })?;
         events
             .put_targets()
-            .rule(NAME)
+            .rule(name)
             .event_bus_name(&bus)
             .targets(target)
             .send()
             .await
             .map_err(Error::aws("events:PutTargets"))?;
-        Ok(Self { sqs, events, bus, queue })
+        Ok(Self { sqs, events, bus, queue, name })
     }
 
     /// The next events of orders, at most ten; waits for up to a second.
-    pub(super) async fn listen(&self) -> Result<Vec<Observed>, Error> {
+    pub(crate) async fn listen(&self) -> Result<Vec<Observed>, Error> {
+        let mut heard = self.hear().await?;
+        heard.retain(|event| !event.order_id.is_empty());
+        Ok(heard)
+    }
+
+    /// Takes rule and queue away.
+    pub(crate) async fn remove(self) -> Result<(), Error> {
+        let targets = self.events.remove_targets().rule(self.name).event_bus_name(&self.bus).ids("queue");
+        targets.send().await.map_err(Error::aws("events:RemoveTargets"))?;
+        let rule = self.events.delete_rule().name(self.name).event_bus_name(&self.bus);
+        rule.send().await.map_err(Error::aws("events:DeleteRule"))?;
+        let queue = self.sqs.delete_queue().queue_url(&self.queue);
+        queue.send().await.map(drop).map_err(Error::aws("sqs:DeleteQueue"))
+    }
+
+    /// The next events, at most ten; waits for up to a second.
+    pub(crate) async fn hear(&self) -> Result<Vec<Observed>, Error> {
         let received = self
             .sqs
             .receive_message()
@@ -121,7 +138,7 @@ impl Tap {
     }
 
     /// Publishes an event again: the same content under another id of the bus.
-    pub(super) async fn repeat(&self, event: &Observed) -> Result<(), Error> {
+    pub(crate) async fn repeat(&self, event: &Observed) -> Result<(), Error> {
         let entry = PutEventsRequestEntry::builder()
             .event_bus_name(&self.bus)
             .source(&event.source)

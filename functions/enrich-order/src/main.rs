@@ -1,0 +1,6 @@
+//! Wiring.
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), eda::serve::StartError> {
+    eda::serve::queue_batches::<enrich_order::EnrichOrder>().await
+}
