@@ -22,7 +22,7 @@ pub(crate) enum Command {
     ///
     /// Shows how each order ended with its chain of events, and checks the system's promises against the tables and the
     /// payment gateway's books. Exits with 0 only if every order ended as its scenario says and every promise was kept.
-    /// About a minute of it is spent waiting for orders to expire.
+    /// About a minute and a half of it is spent waiting for orders to expire.
     #[command(after_help = "\
 For example:
   cargo xtask demo

@@ -1,7 +1,7 @@
 //! One order's rows and messages, explored completely; and the circuit breaker's row ([`breaker`]).
 //!
 //! The writes, their conditions and the deciders are the shop's own ([`rows`]); what a handler does between two calls is
-//! told again in [`saga`]. Messages are redelivered for ever in any order, handlers die anywhere, the gateway loses
+//! told again in [`handlers`]. Messages are redelivered for ever in any order, handlers die anywhere, the gateway loses
 //! replies, saves errors and forgets keys ([`gateway`]), and one message may be lost for good. Every rule of the saga
 //! can be removed ([`rules`]), and each removal breaks a promise. What holds in every state is checked by `stateright`;
 //! that a settled end stays reachable from every state, on the graph ([`graph`]).
@@ -15,6 +15,8 @@ pub mod bounds;
 pub mod breaker;
 pub mod gateway;
 pub mod graph;
+pub mod handlers;
+pub mod message;
 pub mod promises;
 pub mod rows;
 pub mod rules;

@@ -4,11 +4,8 @@ use std::fmt;
 
 use crate::gateway::Intent;
 use crate::graph::Explorable;
-use crate::saga::{
-    Act,
-    Message::{Closed, Unpaid},
-    Saga, State,
-};
+use crate::message::Message::{Closed, Unpaid};
+use crate::saga::{Act, Saga, State};
 
 impl Explorable for Saga {
     const STAYS_REACHABLE: &'static str = "from every state a settled end stays reachable";

@@ -12,12 +12,13 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use crate::bus::Delivery;
 use crate::fault::Kind;
 use crate::functions::{Answer, Payload};
 use crate::planted::Planted;
 use crate::queue::Attributes;
 use crate::system::{number, seconds};
-use crate::world::{Delivery, Work, World};
+use crate::world::{Work, World};
 
 /// How often something is tried again, for how long, and what is told when that has not helped.
 #[derive(Clone, Debug)]

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use crate::connector::{Request, Sent};
 use crate::fault::Kind;
 use crate::fifo::Place;
+use crate::letters::FAILURES;
 use crate::planted::{Planted, Rewritten};
 use crate::queue::{Attributes, arn, later};
 use crate::world::{Call, Waiting, World};
@@ -454,6 +455,9 @@ impl World {
         if table == "SnapshotsTable" {
             self.spoil(item);
         }
+        if table == FAILURES {
+            self.watch.letters.written(item);
+        }
         self.changed(table, item, Some(item));
     }
 
@@ -478,40 +482,6 @@ impl World {
             }
             "Delete" => self.changed(table, part("Key"), None),
             _ => {}
-        }
-    }
-
-    /// <https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html>
-    fn put_events(&mut self, body: &Value, invocation: u64) -> (u16, String) {
-        let entries = body.get("Entries").and_then(Value::as_array).cloned().unwrap_or_default();
-        let partial = self.strikes(Kind::PartialPut, invocation);
-        let mut failed = 0;
-        let mut results = Vec::with_capacity(entries.len());
-        for entry in &entries {
-            if partial && self.faults.rng().bool() {
-                failed += 1;
-                let code = ["ThrottlingException", "InternalFailure"][self.faults.rng().usize(0..2)];
-                results.push(json!({ "ErrorCode": code, "ErrorMessage": "try again" }));
-                continue;
-            }
-            let id = format!("bus-{}", self.next_id());
-            results.push(json!({ "EventId": id }));
-            self.publish(&id, entry);
-        }
-        (200, json!({ "FailedEntryCount": failed, "Entries": results }).to_string())
-    }
-
-    /// The mistake of a publisher that puts events on the bus before the ordered queue has them.
-    fn put_on_the_bus(&mut self, messages: &[Value]) {
-        for message in messages {
-            let document = message.get("MessageBody").and_then(Value::as_str).unwrap_or_default();
-            let event: Value = serde_json::from_str(document).unwrap_or_default();
-            let detail = event.get("detail").map(Value::to_string).unwrap_or_default();
-            let entry = json!({
-                "Source": event.get("source"), "DetailType": event.get("detail-type"), "Detail": detail,
-            });
-            let id = format!("bus-{}", self.next_id());
-            self.publish(&id, &entry);
         }
     }
 

@@ -5,13 +5,14 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
+use crate::bus::Delivered;
 use crate::cost::Cost;
 use crate::fault::Kind;
 use crate::options::{Options, Story, Worth};
 use crate::planted::Planted;
 use crate::run::{Outcome, SetupError, Simulator};
 use crate::watch::Violation;
-use crate::world::{Delivered, KillPoint};
+use crate::world::KillPoint;
 
 /// A run that broke a promise, shortened.
 #[derive(Clone, Debug)]

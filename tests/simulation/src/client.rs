@@ -13,7 +13,11 @@ use shop::stock::Product;
 use shop::testing::{place_order, product, unserved_address};
 use tokio::time::Instant;
 
+use crate::fault::Kind;
+use crate::functions::{Answer, Payload};
 use crate::options::{Options, Story, Worth};
+use crate::queue::later;
+use crate::world::{Work, World};
 
 const PRODUCTS: [&str; 5] = ["keyboard", "mouse", "monitor", "cable", "dock"];
 
@@ -173,6 +177,52 @@ impl Order {
             "isBase64Encoded": false,
         });
         serde_json::from_value(request).unwrap_or_default()
+    }
+}
+
+impl World {
+    /// A client asks for its order.
+    pub(crate) fn place(&mut self, index: usize, changed: bool) {
+        let Some(function) = self.system.function("place-order") else { return };
+        let Some(order) = self.clients.orders.get_mut(index) else { return };
+        order.asking = true;
+        let (request, story) = (order.place(changed), order.story);
+        let next = self.ids + 1;
+        self.say(|| {
+            format!("  place-order#{next} is asked for order {index} ({story:?}, changed: {changed})")
+        });
+        let work = Work::Place { order: index, changed };
+        self.invoke(function, work, Payload::Http(Box::new(request)), false);
+    }
+
+    /// A client is answered.
+    pub(crate) fn placed(&mut self, index: usize, changed: bool, answer: Option<Answer>) {
+        let again = self.strike(Kind::ClientRepeat);
+        let pause = later(Instant::now(), &mut self.rng, Duration::from_secs(30));
+        let Some(order) = self.clients.orders.get_mut(index) else { return };
+        order.asking = false;
+        let Some(Answer::Http(response)) = answer else {
+            order.next = Some(pause);
+            return;
+        };
+        let id = body_of(&response).get("orderId").and_then(Value::as_str).map(ToOwned::to_owned);
+        order.next = (again || response.status_code >= 500).then_some(pause);
+        match (response.status_code, changed, order.id.clone(), id) {
+            (503, ..) => {}
+            (202, false, None, Some(id)) => {
+                order.id = Some(id.clone());
+                if self.options.most_faults > 0 {
+                    order.look_again(Instant::now(), &mut self.rng);
+                }
+                self.trace.alias(&id, &format!("order-{index}"));
+            }
+            (202, false, Some(before), Some(id)) if before == id => {}
+            (422, true, ..) => {}
+            (status, ..) => {
+                let detail = format!("order {index}, changed: {changed}, was answered {status}");
+                self.watch.report("the same key gets the same answer", detail);
+            }
+        }
     }
 }
 

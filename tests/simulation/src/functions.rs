@@ -116,13 +116,17 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     FUNCTIONS.iter().map(|(name, _)| *name)
 }
 
-/// A deployed function: it starts with its first invocation and lives until one of them is killed.
+/// A deployed function: each of its environments has one invocation at a time, so there are as many as are ever needed at once.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html>
 #[derive(Clone)]
-pub struct Runner {
+pub struct Runner(Rc<Deployed>);
+
+struct Deployed {
     start: Start,
     aws: Aws,
     variables: HashMap<String, String>,
-    environment: Rc<RefCell<Option<Rc<dyn Environment>>>>,
+    /// Environments that nobody uses.
+    idle: RefCell<Vec<Rc<dyn Environment>>>,
 }
 
 impl Runner {
@@ -130,28 +134,23 @@ impl Runner {
     #[must_use]
     pub fn of(package: &str, aws: Aws, variables: HashMap<String, String>) -> Option<Self> {
         let (_, start) = FUNCTIONS.iter().find(|(name, _)| *name == package)?;
-        Some(Self { start: *start, aws, variables, environment: Rc::default() })
+        Some(Self(Rc::new(Deployed { start: *start, aws, variables, idle: RefCell::default() })))
     }
 
-    /// Its environment is gone: the next invocation starts another.
-    pub fn crash(&self) {
-        self.environment.borrow_mut().take();
-    }
-
-    /// Invokes it.
+    /// Invokes it. An environment whose invocation is dropped before it has answered is gone with it.
     pub async fn invoke(self, payload: Payload, deadline: Deadline) -> Answer {
-        let standing = self.environment.borrow().clone();
+        let Deployed { start, aws, variables, idle } = &*self.0;
+        let standing = idle.borrow_mut().pop();
         let environment = match standing {
             Some(environment) => environment,
-            None => match (self.start)(self.aws.clone(), self.variables.clone()).await {
-                Ok(environment) => {
-                    *self.environment.borrow_mut() = Some(environment.clone());
-                    environment
-                }
+            None => match start(aws.clone(), variables.clone()).await {
+                Ok(environment) => environment,
                 Err(reason) => return Answer::failed("Runtime.ExitError", reason),
             },
         };
-        environment.invoke(payload, deadline).await
+        let answer = environment.invoke(payload, deadline).await;
+        idle.borrow_mut().push(environment);
+        answer
     }
 }
 

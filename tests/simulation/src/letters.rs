@@ -40,8 +40,9 @@ const SHIFT: Duration = Duration::from_secs(900);
 /// How often a failure that comes back is sent again before it is put away.
 const MOST_FAILURES: u32 = 3;
 
-/// How often a person goes through all failures when all is quiet.
-const MOST_ROUNDS: u32 = 12;
+/// How often a person goes through all failures when all is quiet: some for each that cannot be helped and holds up those behind
+/// it in its group.
+const MOST_ROUNDS: u32 = 60;
 
 /// Rounds after which nothing goes wrong any more.
 const ROUGH_ROUNDS: u32 = 2;
@@ -63,6 +64,8 @@ pub(crate) enum Attendance {
 pub struct Letters {
     /// All that ever arrived: by queue, by id.
     arrived: BTreeMap<String, BTreeMap<String, Rc<str>>>,
+    /// Ids of those that were written down.
+    kept: BTreeSet<String>,
     /// Messages that were received too often though nothing is wrong with them.
     spent: BTreeSet<Rc<str>>,
 }
@@ -72,6 +75,12 @@ impl Letters {
     pub fn arrived(&mut self, queue: &str, message: &Message) {
         let queue = self.arrived.entry(queue.to_owned()).or_default();
         queue.insert(message.id.clone(), message.body.clone());
+    }
+
+    /// A row of failures was written.
+    pub fn written(&mut self, row: &Value) {
+        let letters = row.pointer("/letters/SS").and_then(Value::as_array).into_iter().flatten();
+        self.kept.extend(letters.filter_map(Value::as_str).map(ToOwned::to_owned));
     }
 
     /// The bodies of all letters that were ever in this queue.
@@ -284,11 +293,10 @@ impl World {
 
     /// A letter is deleted: it must be kept by then.
     pub(crate) fn delete_letter(&mut self, queue: &str, id: &str) {
-        let rows: Vec<FailedMessage> = self.rows(FAILURES);
         let Some(found) = self.queues.get_mut(queue) else { return };
         if found.messages.iter().any(|message| message.id == id) {
             found.delete(id);
-            if !rows.iter().any(|row| row.letters.contains(id)) {
+            if !self.watch.letters.kept.contains(id) {
                 let detail = format!("{id} of {queue} is deleted, and nobody has it");
                 self.watch.report(KEPT, detail);
             }

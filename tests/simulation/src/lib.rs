@@ -4,9 +4,14 @@
 //! documents it, and everything that may go wrong there. What is deployed is read from `template.yaml`.
 #![allow(clippy::indexing_slicing, reason = "a simulation fails by panicking")]
 
+/// Runs allocate all the time, on one thread.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 mod acknowledged;
 pub mod asl;
 pub mod asynchronous;
+mod bus;
 mod calls;
 pub mod campaign;
 mod client;
@@ -23,6 +28,7 @@ pub mod fifo;
 pub mod functions;
 mod imports;
 pub mod letters;
+mod mappings;
 pub mod options;
 mod orchestrate;
 pub mod planted;
@@ -40,8 +46,9 @@ mod views;
 pub mod watch;
 mod world;
 
+pub use bus::Delivered;
 pub use eda::testing::pattern;
 pub use options::{LostTask, Options, Story, Worth};
 pub use run::{Outcome, SetupError, Simulator};
 pub use watch::Violation;
-pub use world::{Delivered, KillPoint};
+pub use world::KillPoint;

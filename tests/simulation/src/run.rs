@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use eda::testing::template::{Template, TemplateError};
 use fastrand::Rng;
 
+use crate::bus::Delivered;
 use crate::cost::Meter;
 use crate::ends::End;
 use crate::fault::Kind;
@@ -15,7 +16,7 @@ use crate::options::{Options, Story};
 use crate::planted::Planted;
 use crate::system::{System, Unmodelled};
 use crate::watch::Violation;
-use crate::world::{Delivered, World};
+use crate::world::World;
 
 /// What came of a run.
 #[derive(Debug)]
@@ -119,9 +120,17 @@ impl Simulator {
             }
         };
         parameters.insert("OrderDeadlineSeconds".to_owned(), deadline);
-        if options.planted == Some(Planted::NoPostponing) {
-            // Four hours of it are more receives than a message has.
-            parameters.insert("VisibilityTimeoutSeconds".to_owned(), 20);
+        match options.planted {
+            Some(Planted::NoPostponing) => {
+                // Four hours of it are more receives than a message has.
+                parameters.insert("VisibilityTimeoutSeconds".to_owned(), 20);
+            }
+            Some(Planted::TwoProbers) => {
+                // Due while orders are still coming in, whose environments have looked shortly before.
+                parameters.insert("CircuitPauseSeconds".to_owned(), 2);
+                parameters.insert("CircuitLongestPauseSeconds".to_owned(), 4);
+            }
+            _ => {}
         }
         parameters.extend(options.parameters.iter().cloned());
         let parameters: Vec<_> = parameters.into_iter().collect();

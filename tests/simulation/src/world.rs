@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::asynchronous::Pending;
+use crate::bus::{Delivered, Delivery};
 use crate::client::Clients;
 use crate::clock::Clock;
 use crate::connector::{Network, Sent};
@@ -101,30 +102,6 @@ pub(crate) struct Call {
     pub(crate) not_before: Instant,
     /// It has been slowed down once.
     pub(crate) slow: bool,
-}
-
-/// An event on its way from the bus to a rule's target.
-/// <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-event-delivery.html>
-#[derive(Clone)]
-pub(crate) struct Delivery {
-    pub(crate) rule: usize,
-    /// The queue or function.
-    pub(crate) target: String,
-    pub(crate) body: Rc<str>,
-    pub(crate) label: Rc<str>,
-    pub(crate) since: Instant,
-    pub(crate) not_before: Instant,
-    /// How often the target did not take it.
-    pub(crate) tried: u32,
-}
-
-/// A delivery that was made, or lost.
-#[derive(Clone, Debug)]
-pub struct Delivered {
-    /// To which queue or function.
-    pub target: String,
-    /// The number of the call that came next.
-    pub call: u64,
 }
 
 /// A schedule. It is invoked at least once per interval, later where nothing goes on.

@@ -234,6 +234,19 @@ fn mistakes_made_on_purpose_are_noticed() {
 }
 
 #[test]
+fn mistakes_about_a_gateway_that_is_out_of_order_are_noticed() {
+    use simulation::fault::Kind;
+    let outages =
+        Options { faults: vec![Kind::GatewayOutage, Kind::Reorder], times: 20, ..Options::new(1, 2) };
+    let few = Options { story: Some(Story::Standard), worth: Some(Worth::Standard), ..outages };
+    let many = Options { orders: 12, ..few.clone() };
+    for (options, mistake) in [(few, Planted::NoPostponing), (many, Planted::TwoProbers)] {
+        let caught = planted(&simulator(), &options, mistake, 30, &quiet).unwrap();
+        assert!(caught.seed.is_some(), "nobody noticed {mistake}");
+    }
+}
+
+#[test]
 fn a_record_that_anybody_changes_is_noticed() {
     // It takes a request that arrives when its sender has long given up.
     let slow = Options { faults: vec![simulation::fault::Kind::SlowCall], times: 10, ..Options::new(1, 4) };
