@@ -15,8 +15,8 @@ use tokio::sync::OnceCell;
 use super::clouds::eventually;
 use super::processes::{descendants, living, that_use};
 
-/// Setting up takes half a minute; a build may have to be waited for.
-const PATIENCE: Duration = Duration::from_secs(900);
+/// Setting up takes half a minute; a first build may have to be waited for, beside others.
+const PATIENCE: Duration = Duration::from_secs(1_800);
 /// How long what was killed may take to disappear.
 const GONE: Duration = Duration::from_secs(10);
 

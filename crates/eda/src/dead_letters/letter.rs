@@ -7,6 +7,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::attribute;
+use crate::batch::PLACE;
 use crate::event::BusEvent;
 
 /// Namespace of the identities of failures (UUIDv5).
@@ -272,7 +273,8 @@ pub fn diagnose(letter: &Letter) -> Diagnosis {
         // The same for every copy: a message may be parked twice, and a batch be given up twice.
         let (place, message) = match &source {
             Source::Queue { .. } => {
-                let id = event_id.or_else(|| letter.said(attribute::ORIGINAL_ID));
+                // In an ordered group each message has a place of its own, copies of one event too: all have to come again.
+                let id = letter.said(PLACE).or(event_id).or_else(|| letter.said(attribute::ORIGINAL_ID));
                 ("", id.unwrap_or_else(|| letter.id.clone()))
             }
             Source::Stream { function, records } => {

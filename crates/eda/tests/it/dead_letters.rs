@@ -164,6 +164,23 @@ async fn a_message_of_a_fifo_queue_goes_back_to_its_group_under_an_id_of_its_own
 }
 
 #[tokio::test]
+async fn copies_of_an_event_that_wait_in_one_group_are_kept_each_with_its_place() {
+    let cloud = cloud();
+    let event = bus_event(&cloud, &Closed { door_id: "d1".into() }).to_string();
+    let held = |id: &str, place: &str| {
+        let mut letter =
+            letter(id, &event, &[("reason", "it waits"), ("parkedBy", "door"), ("heldAs", place)]);
+        letter.system.insert("MessageGroupId".into(), "g1".into());
+        letter
+    };
+    let one = take(&cloud, &held("l1", "m1")).await;
+    let other = take(&cloud, &held("l2", "m2")).await;
+    assert_ne!(one.failure_id, other.failure_id, "whoever sends both again frees both places");
+    let again = take(&cloud, &held("l3", "m2")).await;
+    assert_eq!(again.failure_id, other.failure_id, "parked twice, and still one message");
+}
+
+#[tokio::test]
 async fn messages_of_a_group_are_selected_in_the_order_in_which_they_were_sent() {
     let cloud = cloud();
     for (id, sequence) in [("c", "1000"), ("a", "998"), ("b", "999")] {
