@@ -8,7 +8,7 @@ use shop::testing::place_order;
 
 use super::clouds::{eventually, run, shared};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 #[test]
 fn a_file_of_orders_is_placed_and_what_is_wrong_is_said_beside_it() {

@@ -15,7 +15,7 @@ use tokio::sync::OnceCell;
 use super::clouds::{eventually, own, run};
 use super::samples::{STORY, file};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 static BINARY: OnceCell<PathBuf> = OnceCell::const_new();
 

@@ -10,7 +10,7 @@ use shop::testing::place_order;
 
 use super::clouds::{eventually, run};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 const ACCOUNT: &str = "000000000000";
 const PARTNER: &str = "partner";
 
