@@ -72,8 +72,11 @@ trait Environment {
     fn invoke(&self, payload: Payload, deadline: Deadline) -> Local<Answer>;
 }
 
+/// An environment, or why there is none.
+type Started = Local<Result<Rc<dyn Environment>, String>>;
+
 /// Starts a function's environment.
-type Start = fn(Aws, HashMap<String, String>) -> Local<Result<Rc<dyn Environment>, String>>;
+type Start = fn(Aws, HashMap<String, String>) -> Started;
 
 /// Every function that can be deployed, by its package.
 const FUNCTIONS: &[(&str, Start)] = &[
@@ -159,174 +162,134 @@ async fn start<F: Function>(aws: &Aws, variables: &HashMap<String, String>) -> R
     F::start(aws, config).await.map_err(|error| error.to_string())
 }
 
-struct Queue<C>(Rc<QueueWorker<C>>);
+/// An environment that works on its payloads so.
+struct Working<W, F> {
+    worker: Rc<W>,
+    work: F,
+}
 
-impl<C: Consumer + 'static> Environment for Queue<C> {
+impl<W: 'static, F: AsyncFn(&W, Payload, Deadline) -> Answer + Clone + 'static> Environment
+    for Working<W, F>
+{
     fn invoke(&self, payload: Payload, deadline: Deadline) -> Local<Answer> {
-        let worker = self.0.clone();
-        Box::pin(async move {
-            match payload {
-                Payload::Queue(batch) => Answer::Queue(worker.handle(batch, deadline).await),
-                _ => Answer::not_understood("not a batch of messages"),
-            }
-        })
+        let (worker, work) = (self.worker.clone(), self.work.clone());
+        Box::pin(async move { work(&worker, payload, deadline).await })
     }
 }
 
-fn start_queue<C: Consumer + 'static>(
+/// Starts a function, makes its worker, and lets that work so.
+fn started<F: Function + 'static, W: 'static>(
     aws: Aws,
     variables: HashMap<String, String>,
-) -> Local<Result<Rc<dyn Environment>, String>> {
+    worker: impl FnOnce(F, &Aws, &HashMap<String, String>) -> Result<W, String> + 'static,
+    work: impl AsyncFn(&W, Payload, Deadline) -> Answer + Clone + 'static,
+) -> Started {
     Box::pin(async move {
-        let consumer = start::<C>(&aws, &variables).await?;
-        let parking = ParkingConfig::init_from_hashmap(&variables).map_err(|error| error.to_string())?;
-        let worker = QueueWorker::new(consumer, Parking::new(aws.sqs(), parking, C::NAME));
-        Ok(Rc::new(Queue(Rc::new(worker))) as Rc<dyn Environment>)
+        let function = start::<F>(&aws, &variables).await?;
+        let worker = Rc::new(worker(function, &aws, &variables)?);
+        Ok(Rc::new(Working { worker, work }) as Rc<dyn Environment>)
     })
 }
 
-struct Step<S>(Rc<QueueWorker<S>>);
-
-impl<S: SagaStep + 'static> Environment for Step<S> {
-    fn invoke(&self, payload: Payload, deadline: Deadline) -> Local<Answer> {
-        let worker = self.0.clone();
-        Box::pin(async move {
-            match payload {
-                Payload::Queue(batch) => Answer::Queue(worker.handle(batch, deadline).await),
-                Payload::Task(input) => {
-                    match eda::saga::call(worker.consumer(), &input, None, deadline).await {
-                        Ok(event) => Answer::Task(serde_json::from_str(event.get()).unwrap_or_default()),
-                        Err(error) => Answer::failed(error.name(), error.message()),
-                    }
-                }
-                _ => Answer::not_understood("neither a batch of messages nor a task's input"),
-            }
-        })
-    }
+fn config<C: Envconfig>(variables: &HashMap<String, String>) -> Result<C, String> {
+    C::init_from_hashmap(variables).map_err(|error| error.to_string())
 }
 
-fn start_step<S: SagaStep + 'static>(
-    aws: Aws,
-    variables: HashMap<String, String>,
-) -> Local<Result<Rc<dyn Environment>, String>> {
-    Box::pin(async move {
-        let step = start::<S>(&aws, &variables).await?;
-        let parking = ParkingConfig::init_from_hashmap(&variables).map_err(|error| error.to_string())?;
-        let worker = QueueWorker::new(step, Parking::new(aws.sqs(), parking, S::NAME));
-        Ok(Rc::new(Step(Rc::new(worker))) as Rc<dyn Environment>)
-    })
+fn parking(
+    aws: &Aws,
+    variables: &HashMap<String, String>,
+    function: &'static str,
+) -> Result<Parking, String> {
+    Ok(Parking::new(aws.sqs(), config::<ParkingConfig>(variables)?, function))
 }
 
-struct QueueBatches<C>(Rc<BatchWorker<C>>);
-
-impl<C: BatchConsumer + 'static> Environment for QueueBatches<C> {
-    fn invoke(&self, payload: Payload, deadline: Deadline) -> Local<Answer> {
-        let worker = self.0.clone();
-        Box::pin(async move {
-            match payload {
-                Payload::Queue(batch) => Answer::Queue(worker.handle(batch, deadline).await),
-                _ => Answer::not_understood("not a batch of messages"),
-            }
-        })
-    }
+fn start_queue<C: Consumer + 'static>(aws: Aws, variables: HashMap<String, String>) -> Started {
+    started(
+        aws,
+        variables,
+        |consumer: C, aws, variables| Ok(QueueWorker::new(consumer, parking(aws, variables, C::NAME)?)),
+        async |worker: &QueueWorker<C>, payload, deadline| match payload {
+            Payload::Queue(batch) => Answer::Queue(worker.handle(batch, deadline).await),
+            _ => Answer::not_understood("not a batch of messages"),
+        },
+    )
 }
 
-fn start_queue_batches<C: BatchConsumer + 'static>(
-    aws: Aws,
-    variables: HashMap<String, String>,
-) -> Local<Result<Rc<dyn Environment>, String>> {
-    Box::pin(async move {
-        let consumer = start::<C>(&aws, &variables).await?;
-        let parking = ParkingConfig::init_from_hashmap(&variables).map_err(|error| error.to_string())?;
-        let worker = BatchWorker::new(consumer, Parking::new(aws.sqs(), parking, C::NAME));
-        Ok(Rc::new(QueueBatches(Rc::new(worker))) as Rc<dyn Environment>)
-    })
+fn start_step<S: SagaStep + 'static>(aws: Aws, variables: HashMap<String, String>) -> Started {
+    started(
+        aws,
+        variables,
+        |step: S, aws, variables| Ok(QueueWorker::new(step, parking(aws, variables, S::NAME)?)),
+        async |worker: &QueueWorker<S>, payload, deadline| match payload {
+            Payload::Queue(batch) => Answer::Queue(worker.handle(batch, deadline).await),
+            Payload::Task(input) => match eda::saga::call(worker.consumer(), &input, None, deadline).await {
+                Ok(event) => Answer::Task(serde_json::from_str(event.get()).unwrap_or_default()),
+                Err(error) => Answer::failed(error.name(), error.message()),
+            },
+            _ => Answer::not_understood("neither a batch of messages nor a task's input"),
+        },
+    )
 }
 
-struct OrderedQueue<C>(Rc<OrderedWorker<C>>);
-
-impl<C: Consumer + 'static> Environment for OrderedQueue<C> {
-    fn invoke(&self, payload: Payload, deadline: Deadline) -> Local<Answer> {
-        let worker = self.0.clone();
-        Box::pin(async move {
-            match payload {
-                Payload::Queue(batch) => Answer::Queue(worker.handle(batch, deadline).await),
-                _ => Answer::not_understood("not a batch of messages"),
-            }
-        })
-    }
+fn start_queue_batches<C: BatchConsumer + 'static>(aws: Aws, variables: HashMap<String, String>) -> Started {
+    started(
+        aws,
+        variables,
+        |consumer: C, aws, variables| Ok(BatchWorker::new(consumer, parking(aws, variables, C::NAME)?)),
+        async |worker: &BatchWorker<C>, payload, deadline| match payload {
+            Payload::Queue(batch) => Answer::Queue(worker.handle(batch, deadline).await),
+            _ => Answer::not_understood("not a batch of messages"),
+        },
+    )
 }
 
-fn start_ordered_queue<C: Consumer + 'static>(
-    aws: Aws,
-    variables: HashMap<String, String>,
-) -> Local<Result<Rc<dyn Environment>, String>> {
-    Box::pin(async move {
-        let consumer = start::<C>(&aws, &variables).await?;
-        let parking = ParkingConfig::init_from_hashmap(&variables).map_err(|error| error.to_string())?;
-        let sequences = SequencesConfig::init_from_hashmap(&variables).map_err(|error| error.to_string())?;
-        let parking = Parking::new(aws.sqs(), parking, C::NAME);
-        let worker = OrderedWorker::new(consumer, parking, &aws, sequences);
-        Ok(Rc::new(OrderedQueue(Rc::new(worker))) as Rc<dyn Environment>)
-    })
+fn start_ordered_queue<C: Consumer + 'static>(aws: Aws, variables: HashMap<String, String>) -> Started {
+    started(
+        aws,
+        variables,
+        |consumer: C, aws, variables| {
+            let sequences = config::<SequencesConfig>(variables)?;
+            Ok(OrderedWorker::new(consumer, parking(aws, variables, C::NAME)?, aws, sequences))
+        },
+        async |worker: &OrderedWorker<C>, payload, deadline| match payload {
+            Payload::Queue(batch) => Answer::Queue(worker.handle(batch, deadline).await),
+            _ => Answer::not_understood("not a batch of messages"),
+        },
+    )
 }
 
-struct LongQueue<C>(Rc<LongWorker<C>>);
-
-impl<C: LongConsumer + 'static> Environment for LongQueue<C> {
-    fn invoke(&self, payload: Payload, deadline: Deadline) -> Local<Answer> {
-        let worker = self.0.clone();
-        Box::pin(async move {
-            match payload {
-                Payload::Queue(batch) => Answer::Queue(worker.handle(batch, deadline).await),
-                _ => Answer::not_understood("not a batch of messages"),
-            }
-        })
-    }
+fn start_long_queue<C: LongConsumer + 'static>(aws: Aws, variables: HashMap<String, String>) -> Started {
+    started(
+        aws,
+        variables,
+        |consumer: C, aws, variables| Ok(LongWorker::new(consumer, parking(aws, variables, C::NAME)?)),
+        async |worker: &LongWorker<C>, payload, deadline| match payload {
+            Payload::Queue(batch) => Answer::Queue(worker.handle(batch, deadline).await),
+            _ => Answer::not_understood("not a batch of messages"),
+        },
+    )
 }
 
-fn start_long_queue<C: LongConsumer + 'static>(
-    aws: Aws,
-    variables: HashMap<String, String>,
-) -> Local<Result<Rc<dyn Environment>, String>> {
-    Box::pin(async move {
-        let consumer = start::<C>(&aws, &variables).await?;
-        let parking = ParkingConfig::init_from_hashmap(&variables).map_err(|error| error.to_string())?;
-        let worker = LongWorker::new(consumer, Parking::new(aws.sqs(), parking, C::NAME));
-        Ok(Rc::new(LongQueue(Rc::new(worker))) as Rc<dyn Environment>)
-    })
+fn start_stream<C: StreamConsumer + 'static>(aws: Aws, variables: HashMap<String, String>) -> Started {
+    started(
+        aws,
+        variables,
+        |consumer: C, _, _| Ok(StreamWorker::new(consumer)),
+        async |worker: &StreamWorker<C>, payload, deadline| match payload {
+            Payload::Stream(batch) => Answer::Stream(worker.handle(batch, deadline).await),
+            _ => Answer::not_understood("not a batch of records"),
+        },
+    )
 }
 
-struct Stream<C>(Rc<StreamWorker<C>>);
-
-impl<C: StreamConsumer + 'static> Environment for Stream<C> {
-    fn invoke(&self, payload: Payload, deadline: Deadline) -> Local<Answer> {
-        let worker = self.0.clone();
-        Box::pin(async move {
-            match payload {
-                Payload::Stream(batch) => Answer::Stream(worker.handle(batch, deadline).await),
-                _ => Answer::not_understood("not a batch of records"),
-            }
-        })
-    }
-}
-
-fn start_stream<C: StreamConsumer + 'static>(
-    aws: Aws,
-    variables: HashMap<String, String>,
-) -> Local<Result<Rc<dyn Environment>, String>> {
-    Box::pin(async move {
-        let worker = StreamWorker::new(start::<C>(&aws, &variables).await?);
-        Ok(Rc::new(Stream(Rc::new(worker))) as Rc<dyn Environment>)
-    })
-}
-
-struct Facts<C>(Rc<FactWorker<C>>);
-
-impl<C: FactConsumer + 'static> Environment for Facts<C> {
-    fn invoke(&self, payload: Payload, deadline: Deadline) -> Local<Answer> {
-        let worker = self.0.clone();
-        Box::pin(async move {
+fn start_facts<C: FactConsumer + 'static>(aws: Aws, variables: HashMap<String, String>) -> Started {
+    started(
+        aws,
+        variables,
+        |consumer: C, aws, variables| {
+            Ok(FactWorker::new(consumer, aws.sqs(), config::<FactsConfig>(variables)?))
+        },
+        async |worker: &FactWorker<C>, payload, deadline| {
             let Payload::Facts(batch) = payload else {
                 return Answer::not_understood("not a batch of facts");
             };
@@ -340,69 +303,33 @@ impl<C: FactConsumer + 'static> Environment for Facts<C> {
                 })
                 .collect();
             Answer::Stream(answer)
-        })
-    }
+        },
+    )
 }
 
-fn start_facts<C: FactConsumer + 'static>(
-    aws: Aws,
-    variables: HashMap<String, String>,
-) -> Local<Result<Rc<dyn Environment>, String>> {
-    Box::pin(async move {
-        let consumer = start::<C>(&aws, &variables).await?;
-        let config = FactsConfig::init_from_hashmap(&variables).map_err(|error| error.to_string())?;
-        let worker = FactWorker::new(consumer, aws.sqs(), config);
-        Ok(Rc::new(Facts(Rc::new(worker))) as Rc<dyn Environment>)
-    })
+fn start_http<H: HttpHandler + 'static>(aws: Aws, variables: HashMap<String, String>) -> Started {
+    started(
+        aws,
+        variables,
+        |handler: H, _, _| Ok(handler),
+        async |handler: &H, payload, _| match payload {
+            Payload::Http(request) => Answer::Http(Box::new(eda::serve::answer(handler, *request).await)),
+            _ => Answer::not_understood("not a request"),
+        },
+    )
 }
 
-struct Http<H>(Rc<H>);
-
-impl<H: HttpHandler + 'static> Environment for Http<H> {
-    fn invoke(&self, payload: Payload, _: Deadline) -> Local<Answer> {
-        let handler = self.0.clone();
-        Box::pin(async move {
-            match payload {
-                Payload::Http(request) => {
-                    Answer::Http(Box::new(eda::serve::answer(&*handler, *request).await))
-                }
-                _ => Answer::not_understood("not a request"),
-            }
-        })
-    }
-}
-
-fn start_http<H: HttpHandler + 'static>(
-    aws: Aws,
-    variables: HashMap<String, String>,
-) -> Local<Result<Rc<dyn Environment>, String>> {
-    Box::pin(async move {
-        let handler = start::<H>(&aws, &variables).await?;
-        Ok(Rc::new(Http(Rc::new(handler))) as Rc<dyn Environment>)
-    })
-}
-
-struct Tasks<T>(Rc<T>);
-
-impl<T: Task + 'static> Environment for Tasks<T> {
-    fn invoke(&self, payload: Payload, deadline: Deadline) -> Local<Answer> {
-        let task = self.0.clone();
-        Box::pin(async move {
+fn start_task<T: Task + 'static>(aws: Aws, variables: HashMap<String, String>) -> Started {
+    started(
+        aws,
+        variables,
+        |task: T, _, _| Ok(task),
+        async |task: &T, payload, deadline| {
             let Payload::Task(input) = payload else { return Answer::not_understood("not a task's input") };
-            match eda::serve::perform(&*task, &input, deadline).await {
+            match eda::serve::perform(task, &input, deadline).await {
                 Ok(report) => Answer::Task(serde_json::to_value(report).unwrap_or_default()),
                 Err(failure) => Answer::failed(failure.name(), failure.chain()),
             }
-        })
-    }
-}
-
-fn start_task<T: Task + 'static>(
-    aws: Aws,
-    variables: HashMap<String, String>,
-) -> Local<Result<Rc<dyn Environment>, String>> {
-    Box::pin(async move {
-        let task = start::<T>(&aws, &variables).await?;
-        Ok(Rc::new(Tasks(Rc::new(task))) as Rc<dyn Environment>)
-    })
+        },
+    )
 }
