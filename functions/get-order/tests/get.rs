@@ -4,10 +4,9 @@
 use std::time::Duration;
 
 use aws_lambda_events::encodings::Body;
-use eda::event::{Cause, Contract, Emission, SagaStyle};
 use eda::event_store::{Fold, StoredEvent};
 use eda::snapshot::Snapshot;
-use eda::testing::{Fault, TestCloud};
+use eda::testing::{Fault, TestCloud, stored_event};
 use eda::view::{FIRST_GENERATION, Generations, View};
 use get_order::GetOrder;
 use serde_json::{Value, json};
@@ -17,23 +16,14 @@ use shop::testing::{CUSTOMER, order_placed};
 
 const ORDER: &str = "0b8f2a57-41de-5f55-9c63-6f1d6c1e8a0b";
 
-fn stored<T: Contract>(cloud: &TestCloud, version: u64, data: &T) -> StoredEvent {
-    let event = Emission::new(&Cause::root(SagaStyle::Choreographed, None), data, &cloud.ambient()).unwrap();
-    StoredEvent {
-        aggregate_id: ORDER.into(),
-        version,
-        event_type: event.detail_type.into(),
-        event_id: event.event_id.to_string(),
-        detail: event.detail,
-    }
-}
-
 /// A placed and confirmed order, in the store alone.
 fn with_events() -> (TestCloud, Vec<StoredEvent>) {
     let cloud = TestCloud::of("get-order");
     let confirmed = OrderConfirmed { order_id: ORDER.into(), customer_id: CUSTOMER.into() };
-    let events =
-        vec![stored(&cloud, 1, &order_placed(ORDER, &[("keyboard", 2)])), stored(&cloud, 2, &confirmed)];
+    let events = vec![
+        stored_event(&cloud, 1, &order_placed(ORDER, &[("keyboard", 2)])),
+        stored_event(&cloud, 2, &confirmed),
+    ];
     for event in &events {
         cloud.put("EventStoreTable", event);
     }
@@ -196,7 +186,7 @@ fn project(cloud: &TestCloud, customer: &str, minute: usize) -> String {
     let mut placed = order_placed(&order_id, &[("keyboard", 2)]);
     placed.customer_id = customer.to_owned();
     placed.timestamp += Duration::from_secs(60 * minute as u64);
-    let stored = StoredEvent { aggregate_id: order_id.clone(), ..stored(cloud, 1, &placed) };
+    let stored = StoredEvent { aggregate_id: order_id.clone(), ..stored_event(cloud, 1, &placed) };
     let view = OrderView::fold(None, &[stored]).unwrap().unwrap();
     cloud.put("OrderViewsTable", &OrderViewRow::of(&view, FIRST_GENERATION).unwrap());
     order_id

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use eda::batch::{Deadline, StreamWorker};
-use eda::event::{Cause, Contract, Emission, SagaStyle};
+use eda::event::Contract;
 use eda::event_store::{Fold, StoredEvent};
-use eda::testing::{Fault, TestCloud, stream_batch};
+use eda::testing::{Fault, TestCloud, stored_event, stream_batch};
 use eda::view::{FIRST_GENERATION, Generations, View};
 use project_orders::ProjectOrders;
 use serde_json::json;
@@ -22,14 +22,7 @@ fn cloud() -> TestCloud {
 
 /// Appends an event to the store.
 fn append<T: Contract>(cloud: &TestCloud, version: u64, data: &T) -> StoredEvent {
-    let event = Emission::new(&Cause::root(SagaStyle::Choreographed, None), data, &cloud.ambient()).unwrap();
-    let stored = StoredEvent {
-        aggregate_id: event.ordering_key,
-        version,
-        event_type: event.detail_type.into(),
-        event_id: event.event_id.to_string(),
-        detail: event.detail,
-    };
+    let stored = stored_event(cloud, version, data);
     cloud.put("EventStoreTable", &stored);
     stored
 }

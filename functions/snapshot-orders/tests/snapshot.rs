@@ -4,11 +4,11 @@
 use std::ops::RangeInclusive;
 
 use eda::batch::StreamWorker;
-use eda::event::{Cause, Contract, Emission, SagaStyle};
+use eda::event::Contract;
 use eda::event_store::{Fold, StoredEvent};
 use eda::row::Table;
 use eda::snapshot::{Snapshot, Snapshots};
-use eda::testing::{Fault, TestCloud, stream_batch};
+use eda::testing::{Fault, TestCloud, stored_event, stream_batch};
 use serde_json::json;
 use shop::events::OrderConfirmed;
 use shop::order::{OrderHead, OrderView};
@@ -22,14 +22,7 @@ fn cloud() -> TestCloud {
 }
 
 fn stored<T: Contract>(cloud: &TestCloud, version: u64, data: &T) -> StoredEvent {
-    let event = Emission::new(&Cause::root(SagaStyle::Choreographed, None), data, &cloud.ambient()).unwrap();
-    let stored = StoredEvent {
-        aggregate_id: event.ordering_key,
-        version,
-        event_type: event.detail_type.into(),
-        event_id: event.event_id.to_string(),
-        detail: event.detail,
-    };
+    let stored = stored_event(cloud, version, data);
     cloud.put("EventStoreTable", &stored);
     stored
 }

@@ -313,10 +313,14 @@ impl World {
         self.redrive(queue, &target, message.clone());
     }
 
-    /// SQS moves a message, with all that it is.
+    /// SQS moves a message, with all that it is; in a FIFO queue its id becomes its deduplication id.
+    /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-configure-dead-letter-queue-redrive.html>
     pub(crate) fn redrive(&mut self, source: &str, target: &str, mut message: Message) {
         message.source = Some(source.into());
         message.visible_at = Instant::now();
+        if let Some(place) = &mut message.place {
+            place.deduplication = message.id.as_str().into();
+        }
         self.watch.letters.arrived(target, &message);
         if let Some(queue) = self.queues.get_mut(target) {
             queue.messages.push(message);

@@ -268,13 +268,14 @@ pub fn diagnose(letter: &Letter) -> Diagnosis {
         (source, reason, attempts, letter.body.clone())
     };
     let event = About::of(&payload);
+    let held_as = held_as(letter);
     let failure_id = letter.said(attribute::FAILURE_ID).unwrap_or_else(|| {
         let event_id = event.as_ref().and_then(|event| event.event_id.clone());
         // The same for every copy: a message may be parked twice, and a batch be given up twice.
         let (place, message) = match &source {
             Source::Queue { .. } => {
                 // In an ordered group each message has a place of its own, copies of one event too: all have to come again.
-                let id = letter.said(PLACE).or(event_id).or_else(|| letter.said(attribute::ORIGINAL_ID));
+                let id = held_as.clone().or(event_id).or_else(|| letter.said(attribute::ORIGINAL_ID));
                 ("", id.unwrap_or_else(|| letter.id.clone()))
             }
             Source::Stream { function, records } => {
@@ -285,8 +286,19 @@ pub fn diagnose(letter: &Letter) -> Diagnosis {
         Uuid::new_v5(&FAILURES, format!("{}\n{place}\n{message}", letter.queue).as_bytes()).to_string()
     });
     let own = letter.attributes.iter().filter(|(name, _)| !attribute::OURS.contains(&name.as_str()));
-    let attributes = own.map(|(name, value)| (name.clone(), value.clone())).collect();
+    let own = own.map(|(name, value)| (name.clone(), value.clone()));
+    let attributes = own.chain(held_as.map(|place| (PLACE.to_owned(), place))).collect();
     Diagnosis { failure_id, source, reason, attempts, payload, attributes, event }
+}
+
+/// The place that a message has in its ordered group, for those behind it may wait for it: as it was parked, or its own id. SQS keeps that
+/// as the deduplication id of what it moves itself.
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-configure-dead-letter-queue-redrive.html>
+fn held_as(letter: &Letter) -> Option<String> {
+    let parked = letter.attributes.contains_key(attribute::PARKED_BY);
+    let moved = !parked && letter.system.contains_key("DeadLetterQueueSourceArn");
+    let original = letter.system.get("MessageDeduplicationId").filter(|_| moved).cloned();
+    letter.said(PLACE).or(original)
 }
 
 /// A destination's record. A message that a function has parked is none, whatever it looks like.

@@ -48,35 +48,17 @@ impl Streams {
             .sequence_number(&range.first)
             .send()
             .await;
-        let mut next = match iterator {
-            Ok(iterator) => iterator.shard_iterator,
-            Err(error) if is_gone(error.code()) => return Ok(Vec::new()),
-            Err(error) => return Err(unread(error)),
-        };
-        let (mut records, mut empty) = (Vec::new(), 0);
-        while let Some(iterator) = next.take() {
-            let page = match self.dynamodb.get_records().shard_iterator(iterator).send().await {
-                Ok(page) => page,
-                Err(error) if is_gone(error.code()) => return Ok(Vec::new()),
-                Err(error) => return Err(unread(error)),
-            };
-            let page_records = page.records.unwrap_or_default();
-            empty = if page_records.is_empty() { empty + 1 } else { 0 };
-            for record in page_records {
+        let Some(iterator) = unless_gone(iterator)? else { return Ok(Vec::new()) };
+        walk(range, iterator.shard_iterator, |iterator| async move {
+            let page = self.dynamodb.get_records().shard_iterator(iterator).send().await;
+            let Some(page) = unless_gone(page)? else { return Ok(None) };
+            let records = page.records.unwrap_or_default().into_iter().map(|record| {
                 let sequence = record.dynamodb.as_ref().and_then(|change| change.sequence_number.clone());
-                if after(sequence.as_deref(), &range.last) {
-                    return Ok(records);
-                }
-                records.push(of_lambda(&range.stream, record));
-                if sequence.as_deref() == Some(&range.last) {
-                    return Ok(records);
-                }
-            }
-            if empty < MOST_EMPTY_PAGES {
-                next = page.next_shard_iterator;
-            }
-        }
-        Ok(records)
+                (sequence.unwrap_or_default(), of_lambda(&range.stream, record))
+            });
+            Ok(Some(Page { records: records.collect(), next: page.next_shard_iterator }))
+        })
+        .await
     }
 
     async fn of_kinesis(&self, range: &StreamRange) -> Result<Vec<Value>, Failure> {
@@ -89,39 +71,66 @@ impl Streams {
             .starting_sequence_number(&range.first)
             .send()
             .await;
-        let mut next = match iterator {
-            Ok(iterator) => iterator.shard_iterator,
-            Err(error) if is_gone(error.code()) => return Ok(Vec::new()),
-            Err(error) => return Err(unread(error)),
-        };
-        let (mut records, mut empty) = (Vec::new(), 0);
-        while let Some(iterator) = next.take() {
+        let Some(iterator) = unless_gone(iterator)? else { return Ok(Vec::new()) };
+        walk(range, iterator.shard_iterator, |iterator| async move {
             let read = self.kinesis.get_records().shard_iterator(iterator).stream_arn(&range.stream);
-            let page = match read.send().await {
-                Ok(page) => page,
-                Err(error) if is_gone(error.code()) => return Ok(Vec::new()),
-                Err(error) => return Err(unread(error)),
-            };
-            empty = if page.records.is_empty() { empty + 1 } else { 0 };
-            for record in page.records {
-                if after(Some(&record.sequence_number), &range.last) {
-                    return Ok(records);
-                }
-                let last = record.sequence_number == range.last;
-                records.push(of_lambda_kinesis(range, &record));
-                if last {
-                    return Ok(records);
-                }
-            }
-            if empty < MOST_EMPTY_PAGES {
-                next = page.next_shard_iterator;
-            }
-        }
-        Ok(records)
+            let Some(page) = unless_gone(read.send().await)? else { return Ok(None) };
+            let records = page.records.into_iter().map(|record| {
+                let handed_over = of_lambda_kinesis(range, &record);
+                (record.sequence_number, handed_over)
+            });
+            Ok(Some(Page { records: records.collect(), next: page.next_shard_iterator }))
+        })
+        .await
     }
 }
 
-/// Trimmed, or a stream that has been switched off.
+/// Some records of a shard.
+struct Page {
+    /// Sequence numbers, and records as Lambda hands them over.
+    records: Vec<(String, Value)>,
+    /// Where the next page begins.
+    next: Option<String>,
+}
+
+/// Reads pages from the iterator on, up to the range's last record; nothing, where a page is gone.
+async fn walk<F: Future<Output = Result<Option<Page>, Failure>>>(
+    range: &StreamRange,
+    mut next: Option<String>,
+    read: impl Fn(String) -> F,
+) -> Result<Vec<Value>, Failure> {
+    let (mut records, mut empty) = (Vec::new(), 0);
+    while let Some(iterator) = next.take() {
+        let Some(page) = read(iterator).await? else { return Ok(Vec::new()) };
+        empty = if page.records.is_empty() { empty + 1 } else { 0 };
+        for (sequence, record) in page.records {
+            if after(&sequence, &range.last) {
+                return Ok(records);
+            }
+            records.push(record);
+            if sequence == range.last {
+                return Ok(records);
+            }
+        }
+        if empty < MOST_EMPTY_PAGES {
+            next = page.next;
+        }
+    }
+    Ok(records)
+}
+
+/// The answer of a stream; `None` where what was asked for is gone.
+fn unless_gone<T, E>(answer: Result<T, E>) -> Result<Option<T>, Failure>
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if is_gone(error.code()) => Ok(None),
+        Err(error) => Err(Failure::transient("the stream's records could not be read").because(error)),
+    }
+}
+
 fn is_gone(code: Option<&str>) -> bool {
     matches!(
         code,
@@ -129,14 +138,9 @@ fn is_gone(code: Option<&str>) -> bool {
     )
 }
 
-fn unread(error: impl std::error::Error + Send + Sync + 'static) -> Failure {
-    Failure::transient("the stream's records could not be read").because(error)
-}
-
 /// Sequence numbers are decimal numbers of up to 56 digits: the longer one is the greater.
-fn after(sequence: Option<&str>, last: &str) -> bool {
-    let (sequence, last) =
-        (sequence.unwrap_or_default().trim_start_matches('0'), last.trim_start_matches('0'));
+fn after(sequence: &str, last: &str) -> bool {
+    let (sequence, last) = (sequence.trim_start_matches('0'), last.trim_start_matches('0'));
     (sequence.len(), sequence) > (last.len(), last)
 }
 
@@ -211,11 +215,11 @@ mod tests {
 
     #[test]
     fn sequence_numbers_are_compared_as_numbers() {
-        assert!(after(Some("1000"), "999"));
-        assert!(!after(Some("999"), "1000"));
-        assert!(!after(Some("000999"), "999"));
+        assert!(after("1000", "999"));
+        assert!(!after("999", "1000"));
+        assert!(!after("000999", "999"));
         assert!(after(
-            Some("49590338271490256608559692538361571095921575989136588898"),
+            "49590338271490256608559692538361571095921575989136588898",
             "49590338271490256608559692538361571095921575989136588897"
         ));
     }

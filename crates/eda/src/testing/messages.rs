@@ -3,6 +3,7 @@ use aws_lambda_events::sqs::SqsEvent;
 use serde_json::{Value, json};
 
 use crate::event::{Cause, Contract, Emission, SagaStyle};
+use crate::event_store::StoredEvent;
 use crate::row::{Row, to_item};
 
 use super::TestCloud;
@@ -22,6 +23,20 @@ mod shapes {
             "source": emission.source, "account": "111122223333", "time": "2026-01-15T10:30:00Z",
             "region": "us-east-1", "resources": [], "detail": detail,
         })
+    }
+
+    /// A new event with this payload as the store keeps it, at this version of its aggregate.
+    #[must_use]
+    pub fn stored_event<T: Contract>(cloud: &TestCloud, version: u64, data: &T) -> StoredEvent {
+        let cause = Cause::root(SagaStyle::Choreographed, None);
+        let emission = Emission::new(&cause, data, &cloud.ambient()).expect("a payload");
+        StoredEvent {
+            aggregate_id: emission.ordering_key,
+            version,
+            event_type: emission.detail_type.into(),
+            event_id: emission.event_id.to_string(),
+            detail: emission.detail,
+        }
     }
 
     /// One message of a queue, with this body.
@@ -108,5 +123,6 @@ mod shapes {
 }
 
 pub use shapes::{
-    bus_event, message_batch, ordered_message, queue_batch, queue_message, stream_batch, stream_changes,
+    bus_event, message_batch, ordered_message, queue_batch, queue_message, stored_event, stream_batch,
+    stream_changes,
 };

@@ -13,5 +13,6 @@ pub mod wire;
 
 pub use cloud::{Call, Death, Fault, TestCloud};
 pub use messages::{
-    bus_event, message_batch, ordered_message, queue_batch, queue_message, stream_batch, stream_changes,
+    bus_event, message_batch, ordered_message, queue_batch, queue_message, stored_event, stream_batch,
+    stream_changes,
 };

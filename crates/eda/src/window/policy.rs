@@ -59,12 +59,6 @@ impl WindowPolicy {
         heard.min().unwrap_or(quiet)
     }
 
-    /// Whether the window that starts here is to be closed.
-    #[must_use]
-    pub fn is_due(&self, start: i64, watermark: i64) -> bool {
-        self.end_of(start) <= watermark
-    }
-
     /// Whether a fact of the window that starts here comes too late to correct it.
     #[must_use]
     pub fn is_too_late(&self, start: i64, watermark: i64) -> bool {
@@ -111,8 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_is_due_when_the_watermark_is_at_its_end_and_too_late_a_lateness_after() {
-        assert_eq!([599, 600].map(|watermark| POLICY.is_due(300, watermark)), [false, true]);
+    fn a_fact_is_too_late_when_the_watermark_is_a_lateness_past_the_end_of_its_window() {
         assert_eq!([4_199, 4_200].map(|watermark| POLICY.is_too_late(300, watermark)), [false, true]);
     }
 }

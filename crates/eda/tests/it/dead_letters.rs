@@ -181,6 +181,23 @@ async fn copies_of_an_event_that_wait_in_one_group_are_kept_each_with_its_place(
 }
 
 #[tokio::test]
+async fn a_message_that_sqs_moved_out_of_its_group_is_sent_again_with_its_place_in_it() {
+    let cloud = cloud();
+    let mut moved = letter("l1", "a message", &[]);
+    let system =
+        [("MessageGroupId", "g1"), ("MessageDeduplicationId", "m1"), ("DeadLetterQueueSourceArn", QUEUE)];
+    moved.system.extend(system.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    let failed = take(&cloud, &moved).await;
+    cloud.take_calls();
+    desk(&cloud).retry(&failed.failure_id, &routes()).await.unwrap();
+    let calls = sent(&cloud);
+    assert_eq!(
+        calls[0].body["MessageAttributes"]["heldAs"]["StringValue"], "m1",
+        "the group may be held for it"
+    );
+}
+
+#[tokio::test]
 async fn messages_of_a_group_are_selected_in_the_order_in_which_they_were_sent() {
     let cloud = cloud();
     for (id, sequence) in [("c", "1000"), ("a", "998"), ("b", "999")] {
