@@ -82,19 +82,24 @@ pub struct Report {
     pub faults: BTreeMap<Kind, u64>,
     /// What went wrong.
     pub failures: Vec<Failure>,
-    /// Seconds it took.
+    /// Seconds that the runs took; what it takes to shorten one that failed does not count.
     pub seconds: f64,
 }
 
 impl Report {
-    fn add(&mut self, orders: usize, outcome: &Outcome) {
+    /// Runs once and adds what came of it.
+    fn run(&mut self, simulator: &Simulator, options: &Options) -> Result<Outcome, SetupError> {
+        let begun = Instant::now();
+        let outcome = simulator.run(options)?;
+        self.seconds += begun.elapsed().as_secs_f64();
         self.seeds += 1;
-        self.orders += u64::try_from(orders).unwrap_or(u64::MAX);
+        self.orders += u64::try_from(options.orders).unwrap_or(u64::MAX);
         self.steps += outcome.steps;
         self.aws_calls += outcome.aws_calls;
         for (kind, times) in &outcome.faults {
             *self.faults.entry(*kind).or_default() += times;
         }
+        Ok(outcome)
     }
 
     /// Orders per second.
@@ -124,8 +129,22 @@ impl Report {
     }
 }
 
-/// Told after each run: how many are done, and how many orders.
-pub type Progress<'a> = &'a dyn Fn(u64, u64);
+/// How far a campaign has come.
+#[derive(Clone, Copy, Debug)]
+pub enum Step {
+    /// So many runs are done.
+    Done {
+        /// How many.
+        runs: u64,
+        /// Orders in all of them.
+        orders: u64,
+    },
+    /// The run of this seed broke a promise, and smaller ones are looked for that do.
+    Shortening(u64),
+}
+
+/// Told of each step.
+pub type Progress<'a> = &'a dyn Fn(Step);
 
 /// How many failures end a campaign: one that fails everywhere is known well enough.
 const ENOUGH: usize = 3;
@@ -140,20 +159,18 @@ pub fn random(
     seeds: u64,
     progress: Progress<'_>,
 ) -> Result<Report, SetupError> {
-    let (begun, mut report) = (Instant::now(), Report::default());
+    let mut report = Report::default();
     for seed in (options.seed..).take(usize::try_from(seeds).unwrap_or(usize::MAX)) {
         let run = Options { seed, ..options.clone() };
-        let outcome = simulator.run(&run)?;
-        report.add(run.orders, &outcome);
+        let outcome = report.run(simulator, &run)?;
         if !outcome.violations.is_empty() {
-            report.failures.push(shorten(simulator, &run, &outcome)?);
+            report.failures.push(shorten(simulator, &run, &outcome, progress)?);
         }
-        progress(report.seeds, report.orders);
+        progress(Step::Done { runs: report.seeds, orders: report.orders });
         if report.failures.len() >= ENOUGH {
             break;
         }
     }
-    report.seconds = begun.elapsed().as_secs_f64();
     Ok(report)
 }
 
@@ -169,7 +186,7 @@ pub fn systematic(
     loses: &dyn Fn(&str) -> bool,
     progress: Progress<'_>,
 ) -> Result<Report, SetupError> {
-    let (begun, mut report) = (Instant::now(), Report::default());
+    let mut report = Report::default();
     for story in stories {
         let worth = options.worth.unwrap_or(Worth::Standard);
         let calm = Options {
@@ -185,7 +202,6 @@ pub fn systematic(
             every_kill(simulator, &without, delivery.call, &mut report, progress)?;
         }
     }
-    report.seconds = begun.elapsed().as_secs_f64();
     Ok(report)
 }
 
@@ -197,23 +213,21 @@ fn every_kill(
     report: &mut Report,
     progress: Progress<'_>,
 ) -> Result<Vec<Delivered>, SetupError> {
-    let whole = simulator.run(calm)?;
-    report.add(calm.orders, &whole);
+    let whole = report.run(simulator, calm)?;
     if !whole.violations.is_empty() {
-        report.failures.push(shorten(simulator, calm, &whole)?);
+        report.failures.push(shorten(simulator, calm, &whole, progress)?);
         return Ok(Vec::new());
     }
     for call in first..whole.decided {
         for after in [false, true] {
             let run = Options { kill: Some(KillPoint { call, after }), ..calm.clone() };
-            let outcome = simulator.run(&run)?;
-            report.add(run.orders, &outcome);
+            let outcome = report.run(simulator, &run)?;
             let kind = if after { Kind::KillAfter } else { Kind::KillBefore };
             *report.faults.entry(kind).or_default() += 1;
             if !outcome.violations.is_empty() && report.failures.len() < ENOUGH {
-                report.failures.push(shorten(simulator, &run, &outcome)?);
+                report.failures.push(shorten(simulator, &run, &outcome, progress)?);
             }
-            progress(report.seeds, report.orders);
+            progress(Step::Done { runs: report.seeds, orders: report.orders });
         }
     }
     Ok(whole.delivered)
@@ -250,7 +264,7 @@ pub fn planted(
     progress: Progress<'_>,
 ) -> Result<Caught, SetupError> {
     for (tried, seed) in (0..most).zip(options.seed..) {
-        progress(tried, 0);
+        progress(Step::Done { runs: tried, orders: 0 });
         let run = Options { seed, planted: Some(planted), ..options.clone() };
         if let Some(violation) = simulator.run(&run)?.violations.into_iter().next() {
             return Ok(Caught { planted, seed: Some(seed), violation: Some(violation) });
@@ -270,7 +284,13 @@ pub fn measure(simulator: &Simulator) -> Result<Cost, SetupError> {
 }
 
 /// The smallest run that still fails, among those with fewer orders and fewer faults, with its story.
-fn shorten(simulator: &Simulator, options: &Options, outcome: &Outcome) -> Result<Failure, SetupError> {
+fn shorten(
+    simulator: &Simulator,
+    options: &Options,
+    outcome: &Outcome,
+    progress: Progress<'_>,
+) -> Result<Failure, SetupError> {
+    progress(Step::Shortening(options.seed));
     let mut best = options.clone();
     let fails = |candidate: &Options| -> Result<bool, SetupError> {
         Ok(!simulator.run(candidate)?.violations.is_empty())

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
-use simulation::campaign::{self, Caught, Report};
+use simulation::campaign::{self, Caught, Report, Step};
 use simulation::fault::Kind;
 use simulation::planted::Planted;
 use simulation::{KillPoint, Options, SetupError, Simulator, Story, Worth};
@@ -93,14 +93,17 @@ fn run(cli: &Cli) -> Result<bool, Box<dyn std::error::Error>> {
     }
     let seeds = cli.seeds.unwrap_or(200);
     let bar = bar(seeds, cli.systematic);
-    let told = |done: u64, orders: u64| {
-        bar.set_position(done);
-        let seconds = bar.elapsed().as_secs_f64().max(0.001);
-        bar.set_message(format!(
-            "{:.1} seeds/s, {:.0} orders/s",
-            done as f64 / seconds,
-            orders as f64 / seconds
-        ));
+    let told = |step: Step| match step {
+        Step::Done { runs, orders } => {
+            bar.set_position(runs);
+            let seconds = bar.elapsed().as_secs_f64().max(0.001);
+            bar.set_message(format!(
+                "{:.1} seeds/s, {:.0} orders/s",
+                runs as f64 / seconds,
+                orders as f64 / seconds
+            ));
+        }
+        Step::Shortening(seed) => bar.set_message(format!("seed {seed} broke a promise, and is shortened")),
     };
     if cli.trace {
         println!("{}", simulator.run(&Options { traced: true, ..options.clone() })?.trace);
@@ -174,7 +177,11 @@ fn planted(cli: &Cli, simulator: &Simulator, options: &Options) -> Result<bool, 
     let most = cli.seeds.unwrap_or(1_000);
     let bar = bar(u64::try_from(Planted::ALL.len()).unwrap_or_default(), false);
     for planted in Planted::ALL {
-        let told = |seeds: u64, _: u64| bar.set_message(format!("{planted}: {seeds} seeds"));
+        let told = |step: Step| {
+            if let Step::Done { runs, .. } = step {
+                bar.set_message(format!("{planted}: {runs} seeds"));
+            }
+        };
         let caught = campaign::planted(simulator, &options, *planted, most, &told)?;
         bar.inc(1);
         if !cli.json {

@@ -1,7 +1,7 @@
 //! The simulation's own suite: it holds for a fixed number of seeds, it is reproducible, and it can fail.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use simulation::campaign::{measure, planted, random, systematic};
+use simulation::campaign::{Step, measure, planted, random, systematic};
 use simulation::planted::Planted;
 use simulation::{KillPoint, Options, Simulator, Story, Worth};
 
@@ -14,7 +14,7 @@ fn simulator() -> Simulator {
     Simulator::of_workspace().unwrap()
 }
 
-fn quiet(_: u64, _: u64) {}
+fn quiet(_: Step) {}
 
 fn nothing(_: &str) -> bool {
     false
