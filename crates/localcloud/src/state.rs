@@ -1,5 +1,6 @@
 //! A local cloud that was left running: how later commands find it and stop it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -173,6 +174,30 @@ pub(crate) async fn write_environment(stack: &Stack, folder: &Path) -> Result<Pa
     Ok(path)
 }
 
+/// The lines that `cargo lambda watch --env-file` reads, and a shell too.
 fn dotenv(variables: &BTreeMap<String, String>) -> String {
-    variables.iter().map(|(name, value)| format!("{name}={value}\n")).collect()
+    variables.iter().map(|(name, value)| format!("{name}={}\n", quoted(value))).collect()
+}
+
+/// A value as it may follow `NAME=`: quoted if it holds what would end it. The reader knows no escape of a quote.
+fn quoted(value: &str) -> Cow<'_, str> {
+    let ends = |c: char| c.is_whitespace() || "='`\"#".contains(c);
+    match value {
+        value if !value.contains(ends) => Cow::Borrowed(value),
+        value if !value.contains('\'') => Cow::Owned(format!("'{value}'")),
+        value => Cow::Owned(format!("\"{value}\"")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_a_line_could_not_hold_is_quoted() {
+        let values =
+            [("A", "plain:/,-1"), ("B", ""), ("C", "arn:one, arn:two"), ("D", "it's"), ("E", "x=1#2")];
+        let variables = values.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        assert_eq!(dotenv(&variables), "A=plain:/,-1\nB=\nC='arn:one, arn:two'\nD=\"it's\"\nE='x=1#2'\n");
+    }
 }
