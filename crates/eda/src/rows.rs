@@ -52,7 +52,7 @@ impl Rows {
     pub async fn read_many<R: Row>(
         &self,
         table: &Table<R>,
-        partitions: BTreeSet<&str>,
+        partitions: BTreeSet<impl Into<String>>,
     ) -> Result<Found<R>, Failure> {
         let keys: Vec<Item> = partitions.into_iter().map(|key| Key::<R>::of(key).attributes).collect();
         let mut found = Found { items: HashMap::with_capacity(keys.len()), row: PhantomData };

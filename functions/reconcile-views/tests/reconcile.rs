@@ -43,6 +43,7 @@ async fn an_order_whose_doorbell_was_lost_gets_its_view() {
             "dynamodb:GetItem",
             "dynamodb:Scan",
             "dynamodb:GetItem",
+            "dynamodb:BatchGetItem",
             "dynamodb:GetItem",
             "dynamodb:Query",
             "dynamodb:PutItem",
@@ -51,14 +52,19 @@ async fn an_order_whose_doorbell_was_lost_gets_its_view() {
 }
 
 #[tokio::test]
-async fn a_view_that_is_current_costs_one_read() {
+async fn views_that_are_current_cost_one_read_together() {
     let cloud = TestCloud::of("reconcile-views");
-    place(&cloud, "o1");
+    for id in ["o1", "o2", "o3"] {
+        place(&cloud, id);
+    }
     reconcile(&cloud).await;
     cloud.take_calls();
     assert_eq!(
         reconcile(&cloud).await,
-        Reconciled { checked: 1, repaired: 0, unreadable: 0, complete: true }
+        Reconciled { checked: 3, repaired: 0, unreadable: 0, complete: true }
     );
-    assert_eq!(cloud.take_call_names().len(), 4);
+    assert_eq!(
+        cloud.take_call_names(),
+        ["dynamodb:GetItem", "dynamodb:Scan", "dynamodb:GetItem", "dynamodb:BatchGetItem"]
+    );
 }

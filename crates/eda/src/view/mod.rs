@@ -33,8 +33,13 @@ pub trait View: Row + Send + Sync {
     /// What its events are folded into.
     type State: Fold;
 
-    /// The key of an aggregate's row of this generation; generations of one [`place`] share it.
-    fn key(aggregate_id: &str, generation: u64) -> Key<Self>;
+    /// The partition key of an aggregate's row of this generation; generations of one [`place`] share it.
+    fn id(aggregate_id: &str, generation: u64) -> String;
+
+    /// The key of an aggregate's row of this generation.
+    fn key(aggregate_id: &str, generation: u64) -> Key<Self> {
+        Key::of(Self::id(aggregate_id, generation))
+    }
 
     /// The row of this state.
     ///

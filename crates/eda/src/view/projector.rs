@@ -90,7 +90,7 @@ impl<V: View, H> Projector<V, H> {
 }
 
 /// Whether nothing is to be done about a row: it is up to date, or a newer generation has taken its place.
-fn is_current<V: View>(row: &V, version: u64, generation: u64) -> bool {
+pub(super) fn is_current<V: View>(row: &V, version: u64, generation: u64) -> bool {
     row.generation() > generation || (row.generation() == generation && row.checkpoint() >= version)
 }
 

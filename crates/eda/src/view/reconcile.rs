@@ -1,8 +1,11 @@
+use std::collections::BTreeSet;
+
 use aws_sdk_dynamodb::Client;
 use futures::StreamExt;
 use futures::stream;
 use serde::{Deserialize, Serialize};
 
+use super::projector::is_current;
 use super::{Current, Generations, Projected, Projector, View};
 use crate::Failure;
 use crate::batch::{CONCURRENCY, Deadline};
@@ -23,6 +26,7 @@ pub struct Reconciliation<V, H> {
     rows: Rows,
     projector: Projector<V, H>,
     event_store: Table<H>,
+    views: Table<V>,
     places: Table<Place>,
     current: Current,
     name: String,
@@ -65,9 +69,10 @@ impl<V: View, H: Head> Reconciliation<V, H> {
         places: Table<Place>,
         current: Current,
     ) -> Self {
-        let projector = Projector::new(dynamodb.clone(), event_store.clone(), views);
+        let projector = Projector::new(dynamodb.clone(), event_store.clone(), views.clone());
         let name = format!("{}/reconciliation", current.view());
-        Self { rows: Rows::new(dynamodb.clone()), dynamodb, projector, event_store, places, current, name }
+        let rows = Rows::new(dynamodb.clone());
+        Self { rows, dynamodb, projector, event_store, views, places, current, name }
     }
 
     /// Looks at so many pages of the store at most.
@@ -108,9 +113,10 @@ impl<V: View, H: Head> Reconciliation<V, H> {
             let behind = self.bring(&head, generations).await;
             (head.aggregate_id, behind)
         };
-        let mut brought = stream::iter(heads).map(bring).buffer_unordered(CONCURRENCY);
+        report.checked += heads.len() as u64;
+        let behind = self.behind(heads, generations).await?;
+        let mut brought = stream::iter(behind).map(bring).buffer_unordered(CONCURRENCY);
         while let Some((aggregate_id, behind)) = brought.next().await {
-            report.checked += 1;
             match behind {
                 Ok(0) => {}
                 Ok(behind) => {
@@ -126,6 +132,26 @@ impl<V: View, H: Head> Reconciliation<V, H> {
             }
         }
         Ok(())
+    }
+
+    /// The aggregates of which a row seems to be behind. The rows are read together, as they were moments ago: they only
+    /// move on, so none that is behind seems current.
+    async fn behind(
+        &self,
+        mut heads: Vec<Standing>,
+        generations: &Generations,
+    ) -> Result<Vec<Standing>, Failure> {
+        let kept: Vec<_> = generations.maintained().collect();
+        let ids = heads.iter().flat_map(|head| kept.iter().map(|of| V::id(&head.aggregate_id, *of)));
+        let rows = self.rows.read_many(&self.views, ids.collect::<BTreeSet<_>>()).await?;
+        heads.retain(|head| {
+            let current = |generation: &u64| {
+                let row = rows.get(&V::id(&head.aggregate_id, *generation)).ok().flatten();
+                row.is_some_and(|row| is_current(&row, head.version, *generation))
+            };
+            !kept.iter().all(current)
+        });
+        Ok(heads)
     }
 
     /// Brings an aggregate's rows up to date and tells how many were behind. What readers see comes last, so that wherever

@@ -56,13 +56,13 @@ impl Row for DoorView {
 impl View for DoorView {
     type State = Openings;
 
-    fn key(id: &str, generation: u64) -> Key<Self> {
-        Key::of(format!("{id}#{}", place(generation)))
+    fn id(door: &str, generation: u64) -> String {
+        format!("{door}#{}", place(generation))
     }
 
     fn of(state: &Openings, generation: u64) -> Result<Self, Failure> {
         Ok(Self {
-            view_id: format!("{}#{}", state.door_id, place(generation)),
+            view_id: Self::id(&state.door_id, generation),
             door_id: state.door_id.clone(),
             generation,
             checkpoint: state.version,

@@ -1,7 +1,7 @@
 use eda::Failure;
 use eda::event::wire::DateTime;
 use eda::event_store::{Fold, StoredEvent};
-use eda::row::{IntoValue, Item, Key, Row};
+use eda::row::{IntoValue, Item, Row};
 use eda::snapshot::Snapshotted;
 use eda::view::{View, place};
 use jiff::Timestamp;
@@ -118,8 +118,8 @@ impl Row for OrderViewRow {
 impl View for OrderViewRow {
     type State = OrderView;
 
-    fn key(order_id: &str, generation: u64) -> Key<Self> {
-        Key::of(view_id(order_id, generation))
+    fn id(order_id: &str, generation: u64) -> String {
+        format!("{order_id}#{}", place(generation))
     }
 
     fn of(view: &OrderView, generation: u64) -> Result<Self, Failure> {
@@ -127,7 +127,7 @@ impl View for OrderViewRow {
         let document =
             document.map_err(|error| Failure::permanent("the view has no JSON form").because(error))?;
         Ok(Self {
-            view_id: view_id(&view.order_id, generation),
+            view_id: Self::id(&view.order_id, generation),
             order_id: view.order_id.clone(),
             generation,
             checkpoint: view.version,
@@ -161,10 +161,6 @@ impl OrderViewRow {
     }
 }
 
-fn view_id(order_id: &str, generation: u64) -> String {
-    format!("{order_id}#{}", place(generation))
-}
-
 /// Partition of a customer's orders in the index.
 #[must_use]
 pub fn customer_key(customer_id: &str, generation: u64) -> String {
@@ -192,7 +188,10 @@ impl OrderPosition {
     #[must_use]
     pub fn index_key(&self, customer_id: &str, generation: u64) -> Item {
         Item::from([
-            (OrderViewRow::PARTITION_KEY.to_owned(), view_id(&self.order_id, generation).into_value()),
+            (
+                OrderViewRow::PARTITION_KEY.to_owned(),
+                OrderViewRow::id(&self.order_id, generation).into_value(),
+            ),
             ("customer".to_owned(), customer_key(customer_id, generation).into_value()),
             ("placedAt".to_owned(), self.placed_at.into_value()),
         ])
