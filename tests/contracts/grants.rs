@@ -238,6 +238,7 @@ const CALLS: [(&str, &[(&str, &str)]); 32] = [
             ("dynamodb:GetItem", "ProjectionsTable.Arn"),
             ("dynamodb:PutItem", "ProjectionsTable.Arn"),
             ("dynamodb:Scan", "EventStoreTable.Arn"),
+            ("dynamodb:BatchGetItem", "OrderViewsTable.Arn"),
             ("dynamodb:GetItem", "OrderViewsTable.Arn"),
             ("dynamodb:Query", "EventStoreTable.Arn"),
             ("dynamodb:PutItem", "OrderViewsTable.Arn"),

@@ -54,7 +54,7 @@ async fn where_nothing_is_behind_nothing_is_written() {
     assert_eq!(reconcile(&cloud, ALL).await.unwrap().repaired, 0);
     let calls = cloud.take_call_names();
     assert!(!calls.iter().any(|call| call.contains("Put") || call.contains("Query")), "{calls:?}");
-    assert_eq!(calls.len(), 6, "the place, a page, the generations, and a row each: {calls:?}");
+    assert_eq!(calls.len(), 4, "the place, a page, the generations, and its rows together: {calls:?}");
 }
 
 #[tokio::test]
@@ -97,7 +97,11 @@ async fn a_run_that_fails_is_done_again_from_where_it_began() {
         cloud.inject("dynamodb:PutItem", Fault::Refused(500, "InternalServerError", json!({})));
     }
     assert_eq!(reconcile(&cloud, ALL).await.unwrap_err().kind(), Kind::Transient);
-    while reconcile(&cloud, ALL).await.is_err() {}
+    for _ in 0..12 {
+        if reconcile(&cloud, ALL).await.is_ok() {
+            break;
+        }
+    }
     for index in 1..=3 {
         assert_eq!(row(&cloud, &format!("d{index}"), 1).unwrap().1, index);
     }
