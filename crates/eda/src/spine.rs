@@ -83,34 +83,12 @@ impl Spine {
         let (required, rejections): (Vec<_>, Vec<_>) = requirements.into_iter().unzip();
         let writes = std::iter::once(guard.into()).chain(required).chain(writes);
         let items = self.items(writes.collect(), &emissions)?;
-        let attempt = || self.attempt(&items, &rejections);
+        let attempt = || attempt(&self.dynamodb, &items, &rejections);
         let verdict = attempt.retry(contention()).when(|stop: &Stop| stop.again).await;
         match verdict.map_err(|stop| stop.failure)? {
             Verdict::Applied => Ok(Outcome::Applied),
             Verdict::Guard(item) => Ok(Outcome::Duplicate(item.map(from_item).transpose()?)),
             Verdict::Rejected(first, others) => Ok(Outcome::Rejected(first, others)),
-        }
-    }
-
-    async fn attempt<R: Clone>(
-        &self,
-        items: &[TransactWriteItem],
-        rejections: &[R],
-    ) -> Result<Verdict<R>, Stop> {
-        let sent = self.dynamodb.transact_write_items().set_transact_items(Some(items.to_vec())).send().await;
-        let error = match sent {
-            Ok(_) => return Ok(Verdict::Applied),
-            Err(error) => error,
-        };
-        match error.as_service_error() {
-            Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
-                read_reasons(cancelled.cancellation_reasons(), rejections)
-            }
-            Some(refused) => {
-                let code = refused.code().map(ToOwned::to_owned);
-                Err(Stop::finally(code.as_deref(), "the transaction was not accepted", error))
-            }
-            None => Err(Stop::finally(None, "the transaction's outcome is unknown", error)),
         }
     }
 
@@ -151,6 +129,41 @@ impl Spine {
         }
         writes.into_iter().map(transact_item).collect()
     }
+}
+
+async fn attempt<R: Clone>(
+    dynamodb: &Client,
+    items: &[TransactWriteItem],
+    rejections: &[R],
+) -> Result<Verdict<R>, Stop> {
+    let sent = dynamodb.transact_write_items().set_transact_items(Some(items.to_vec())).send().await;
+    let error = match sent {
+        Ok(_) => return Ok(Verdict::Applied),
+        Err(error) => error,
+    };
+    match error.as_service_error() {
+        Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
+            read_reasons(cancelled.cancellation_reasons(), rejections)
+        }
+        Some(refused) => {
+            let code = refused.code().map(ToOwned::to_owned);
+            Err(Stop::finally(code.as_deref(), "the transaction was not accepted", error))
+        }
+        None => Err(Stop::finally(None, "the transaction's outcome is unknown", error)),
+    }
+}
+
+/// Writes rows all together, each under its condition, or none of them, and tells which it was. With any client.
+pub(crate) async fn write_rows<R: Row>(
+    dynamodb: &Client,
+    writes: Vec<ConditionalWrite<R>>,
+) -> Result<bool, Failure> {
+    let rejections = vec![(); writes.len().saturating_sub(1)];
+    let items: Vec<_> =
+        writes.into_iter().map(|write| transact_item(write.into())).collect::<Result<_, _>>()?;
+    let attempt = || attempt(dynamodb, &items, &rejections);
+    let verdict = attempt.retry(contention()).when(|stop: &Stop| stop.again).await;
+    Ok(matches!(verdict.map_err(|stop| stop.failure)?, Verdict::Applied))
 }
 
 /// Writes one row conditionally, with any client.

@@ -95,6 +95,26 @@ async fn a_letter_that_is_delivered_again_changes_nothing() {
 }
 
 #[tokio::test]
+async fn of_a_failure_with_many_letters_the_newest_are_known() {
+    let cloud = cloud();
+    let body = released(&cloud).to_string();
+    let letter = |number: u32| parked(&format!("m{number}"), &body, "no head");
+    for number in 0..60 {
+        take(&cloud, &[letter(number)]).await;
+    }
+    for number in 10..60 {
+        take(&cloud, &[letter(number)]).await;
+    }
+    let rows = failures(&cloud);
+    let [row] = rows.as_slice() else { panic!("{rows:?}") };
+    assert_eq!(
+        (row.failures, row.letters.len()),
+        (60, 50),
+        "a letter that is delivered again changes nothing"
+    );
+}
+
+#[tokio::test]
 async fn an_event_that_fails_again_returns_to_its_row_with_its_history() {
     let cloud = cloud();
     let body = released(&cloud).to_string();

@@ -39,7 +39,7 @@ impl Queue {
         for call in cloud.take_calls().into_iter().filter(|call| call.name == "sqs:DeleteMessage") {
             let handle = call.body["ReceiptHandle"].as_str().unwrap();
             assert!(
-                kept.iter().any(|row| row.letters.contains(handle)),
+                kept.iter().any(|row| row.letters.iter().any(|id| id == handle)),
                 "{handle} is deleted and was not kept"
             );
             self.letters.retain(|(id, _)| *id != handle);

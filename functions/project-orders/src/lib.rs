@@ -54,9 +54,7 @@ impl StreamConsumer for ProjectOrders {
 
 impl Projection for ProjectOrders {
     async fn project(&self, order_id: &str, version: u64) -> Result<(), Failure> {
-        for generation in self.current.get().await?.maintained() {
-            self.projector.project(order_id, version, generation).await?;
-        }
-        Ok(())
+        let generations = self.current.get().await?.maintained();
+        self.projector.project(order_id, version, &generations).await.map(drop)
     }
 }

@@ -56,7 +56,7 @@ async fn the_samples_tell_a_rebuild_from_its_start_to_the_switch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_order_costs_three_calls_and_nothing_is_announced() {
+async fn an_order_costs_four_calls_and_nothing_is_announced() {
     let cloud = with_orders(2);
     sample(&cloud, include_str!("../events/start.json")).await;
     assert_eq!(cloud.take_call_names(), ["dynamodb:DescribeTable", "dynamodb:GetItem", "dynamodb:PutItem"]);
@@ -64,9 +64,13 @@ async fn an_order_costs_three_calls_and_nothing_is_announced() {
     sample(&cloud, include_str!("../events/schedule.json")).await;
     let mut calls = cloud.take_call_names();
     calls.sort();
-    let (get, put) = ("dynamodb:GetItem", "dynamodb:PutItem");
-    let query = "dynamodb:Query";
-    assert_eq!(calls, [get, get, get, put, put, put, query, query, "dynamodb:Scan"]);
+    let (get, query, both) = ("dynamodb:GetItem", "dynamodb:Query", "dynamodb:TransactWriteItems");
+    let ends = ["dynamodb:PutItem", query, query, "dynamodb:Scan", both, both];
+    assert_eq!(
+        calls,
+        [&[get; 5][..], &ends].concat(),
+        "the generations, and two orders' rows in two generations"
+    );
     assert!(cloud.announced().is_empty());
 }
 

@@ -64,8 +64,8 @@ pub(crate) enum Attendance {
 pub struct Letters {
     /// All that ever arrived: by queue, by id.
     arrived: BTreeMap<String, BTreeMap<String, Rc<str>>>,
-    /// Ids of those that were written down.
-    kept: BTreeSet<String>,
+    /// The failures under which each was written down, by its id. A failure's row forgets its oldest letters.
+    kept: BTreeMap<String, BTreeSet<String>>,
     /// Messages that were received too often though nothing is wrong with them.
     spent: BTreeSet<Rc<str>>,
 }
@@ -79,8 +79,12 @@ impl Letters {
 
     /// A row of failures was written.
     pub fn written(&mut self, row: &Value) {
-        let letters = row.pointer("/letters/SS").and_then(Value::as_array).into_iter().flatten();
-        self.kept.extend(letters.filter_map(Value::as_str).map(ToOwned::to_owned));
+        let text = |value: &Value, at: &str| value.pointer(at).and_then(Value::as_str).map(ToOwned::to_owned);
+        let Some(failure) = text(row, "/failureId/S") else { return };
+        let letters = row.pointer("/letters/L").and_then(Value::as_array).into_iter().flatten();
+        for letter in letters.filter_map(|letter| text(letter, "/S")) {
+            self.kept.entry(letter).or_default().insert(failure.clone());
+        }
     }
 
     /// The bodies of all letters that were ever in this queue.
@@ -296,7 +300,7 @@ impl World {
         let Some(found) = self.queues.get_mut(queue) else { return };
         if found.messages.iter().any(|message| message.id == id) {
             found.delete(id);
-            if !self.watch.letters.kept.contains(id) {
+            if !self.watch.letters.kept.contains_key(id) {
                 let detail = format!("{id} of {queue} is deleted, and nobody has it");
                 self.watch.report(KEPT, detail);
             }
@@ -389,7 +393,7 @@ impl World {
         let mut broken = Vec::new();
         for (queue, letters) in &self.watch.letters.arrived {
             for (id, body) in letters {
-                let times = rows.iter().filter(|row| row.letters.contains(id)).count();
+                let times = self.watch.letters.kept.get(id).map_or(0, BTreeSet::len);
                 if times != 1 {
                     broken.push((ONCE, format!("{id} of {queue} is in {times} rows: {body}")));
                 }

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -115,9 +115,9 @@ pub struct FailedMessage {
     pub last_failed_at: i64,
     /// What happened to it, oldest first.
     pub history: Vec<Happening>,
-    /// Ids of the letters that told of it: one that is delivered again changes nothing.
-    #[serde(default, with = "serde_dynamo::string_set", skip_serializing_if = "BTreeSet::is_empty")]
-    pub letters: BTreeSet<String>,
+    /// Ids of the newest letters that told of it, the oldest first: one that is delivered again changes nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub letters: Vec<String>,
     /// The failure that this one is an edited copy of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub edit_of: Option<String>,
@@ -191,7 +191,7 @@ impl FailedMessage {
                 status: FAIL.to(),
                 note: diagnosis.reason.clone(),
             }],
-            letters: BTreeSet::from([letter.id.clone()]),
+            letters: vec![letter.id.clone()],
             edit_of: None,
             replaced_by: None,
             expires_at: expiry(now),
@@ -213,9 +213,9 @@ impl FailedMessage {
         next.failures = self.failures.saturating_add(1);
         next.last_failed_at = now.as_millisecond();
         if next.letters.len() >= MOST_LETTERS {
-            next.letters.pop_first();
+            next.letters.remove(0);
         }
-        next.letters.insert(letter.id.clone());
+        next.letters.push(letter.id.clone());
         Some(next)
     }
 
@@ -265,7 +265,7 @@ impl FailedMessage {
             body,
             body_key,
             history: vec![happening],
-            letters: BTreeSet::new(),
+            letters: Vec::new(),
             edit_of: Some(self.failure_id.clone()),
             replaced_by: None,
             expires_at: expiry(now),

@@ -142,11 +142,12 @@ impl Generations {
         self.build.as_ref().filter(|build| build.state == BuildState::Building)
     }
 
-    /// The generations that are kept up to date. What readers see comes last: so wherever they are sent next, nothing
-    /// there is older than what they have seen.
-    pub fn maintained(&self) -> impl Iterator<Item = u64> + use<> {
+    /// The generations that are kept up to date, all together: so wherever readers are sent next, nothing there is older
+    /// than what they have seen.
+    #[must_use]
+    pub fn maintained(&self) -> Vec<u64> {
         let building = self.building().map(|build| build.generation);
-        building.into_iter().chain(self.previous).chain([self.live])
+        building.into_iter().chain(self.previous).chain([self.live]).collect()
     }
 
     /// A new build begins, in the place that readers do not see. The generation that they saw before gives way.
@@ -337,14 +338,14 @@ mod tests {
     #[test]
     fn a_build_goes_live_at_the_end_of_its_walk_and_not_before() {
         let building = Generations::first("doors").started(at(0), 100, 6).unwrap();
-        assert_eq!((building.live, building.maintained().collect::<Vec<_>>()), (1, vec![2, 1]));
+        assert_eq!((building.live, building.maintained()), (1, vec![2, 1]));
         let more = Stretch { position: Some("p".into()), ..end() };
         let building = building.advanced(at(1), more).unwrap();
         assert_eq!((building.live, building.building().unwrap().walked), (1, 3));
         let switched = building.advanced(at(2), end()).unwrap();
         assert_eq!((switched.live, switched.previous, switched.switched_at), (2, Some(1), Some(2)));
         assert_eq!(switched.build.as_ref().unwrap().state, BuildState::Switched);
-        assert_eq!(switched.maintained().collect::<Vec<_>>(), [1, 2], "what readers see comes last");
+        assert_eq!(switched.maintained(), [1, 2], "what readers see comes last");
     }
 
     #[test]
@@ -353,7 +354,7 @@ mod tests {
         let unreadable = Stretch { unreadable: 1, ..end() };
         let ended = building.advanced(at(1), unreadable).unwrap();
         assert_eq!((ended.live, ended.build.as_ref().unwrap().state), (1, BuildState::Incomplete));
-        assert_eq!(ended.maintained().collect::<Vec<_>>(), [1]);
+        assert_eq!(ended.maintained(), [1]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::row::{Key, Row};
 pub use generations::{
     Build, BuildState, Current, Generations, KEEP_PREVIOUS, READERS_LAG, Refused, Stretch, WRITERS_LAG,
 };
-pub use projector::{Projected, Projector};
+pub use projector::Projector;
 pub use rebuild::{Rebuild, Settings};
 pub use reconcile::{Place, Reconciled, Reconciliation};
 

@@ -1,4 +1,5 @@
 use aws_sdk_dynamodb::Client;
+use futures::future::try_join_all;
 
 use super::{CHECKPOINT, GENERATION, View};
 use crate::Failure;
@@ -8,27 +9,26 @@ use crate::rows::Rows;
 use crate::transition::Written;
 use crate::write::{Condition, ConditionalWrite};
 
-/// How often a row is tried again that others move at the same time.
+/// How often rows are tried again that others move at the same time.
 const ATTEMPTS: usize = 4;
 
-/// When a row was brought up to date.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Projected {
-    /// Now.
-    Now,
-    /// Before, or there is nothing that it could hold.
-    Before,
-}
-
-/// Brings rows of a view up to date: three calls for an aggregate, however many of its events are missing.
+/// Brings rows of a view up to date: three calls for an aggregate, however many of its events are missing, and a read more
+/// for a second generation.
 ///
-/// What is missing is read from the store, after the row's own checkpoint, and row and checkpoint are written under one
-/// condition. So it does not matter who asks, how often, in which order, and with which version.
+/// What is missing is read from the store, after the rows' own checkpoints, and rows and checkpoints are written under their
+/// conditions. So it does not matter who asks, how often, in which order, and with which version. An aggregate's rows of
+/// several generations move together, so that none of them ever holds more than another.
 pub struct Projector<V, H> {
     dynamodb: Client,
     rows: Rows,
     event_store: Table<H>,
     views: Table<V>,
+}
+
+/// A generation's row of an aggregate as it was seen.
+struct Seen<V> {
+    generation: u64,
+    row: Option<V>,
 }
 
 impl<V: View, H> Projector<V, H> {
@@ -38,54 +38,96 @@ impl<V: View, H> Projector<V, H> {
         Self { rows: Rows::new(dynamodb.clone()), dynamodb, event_store, views }
     }
 
-    /// Brings an aggregate's row of this generation up to `version` at least.
+    /// Brings an aggregate's rows of these generations up to `version` at least, and tells how many it has written: none
+    /// where they were there before, or where there is nothing that they could hold.
     ///
     /// # Errors
-    /// [`Failure`]: transient where DynamoDB did not answer, an event is missing, or others kept moving the row;
+    /// [`Failure`]: transient where DynamoDB did not answer, an event is missing, or others kept moving the rows;
     /// permanent where an event is unreadable.
     pub async fn project(
         &self,
         aggregate_id: &str,
         version: u64,
-        generation: u64,
-    ) -> Result<Projected, Failure> {
-        let mut stored = self.rows.read(&self.views, V::key(aggregate_id, generation)).await?;
+        generations: &[u64],
+    ) -> Result<u64, Failure> {
+        let mut seen = self.seen(aggregate_id, generations).await?;
         for _ in 0..ATTEMPTS {
-            if stored.as_ref().is_some_and(|row| is_current(row, version, generation)) {
-                return Ok(Projected::Before);
+            if seen.iter().all(|Seen { generation, row }| {
+                row.as_ref().is_some_and(|row| is_current(row, version, *generation))
+            }) {
+                return Ok(0);
             }
-            let Some(next) = self.next(aggregate_id, stored.as_ref(), generation).await? else {
-                tracing::warn!(
-                    aggregateId = aggregate_id,
-                    version,
-                    "the store has no event for this doorbell"
-                );
-                return Ok(Projected::Before);
-            };
-            match self.rows.write(replacing(&self.views, &next, stored.as_ref())?).await? {
-                Written::Applied(_) => return Ok(Projected::Now),
-                Written::Refused(other) => stored = other,
+            let mut next = self.next(aggregate_id, &seen).await?;
+            let written = next.len() as u64;
+            match next.pop() {
+                None => {
+                    tracing::warn!(
+                        aggregateId = aggregate_id,
+                        version,
+                        "the store has no event for this doorbell"
+                    );
+                    return Ok(0);
+                }
+                Some((index, only)) if next.is_empty() => match self.rows.write(only).await? {
+                    Written::Applied(_) => return Ok(written),
+                    Written::Refused(other) => {
+                        if let Some(seen) = seen.get_mut(index) {
+                            seen.row = other;
+                        }
+                    }
+                },
+                last => {
+                    let writes = next.into_iter().chain(last).map(|(_, write)| write).collect();
+                    if self.rows.write_together(writes).await? {
+                        return Ok(written);
+                    }
+                    seen = self.seen(aggregate_id, generations).await?;
+                }
             }
         }
         Err(Failure::transient("the view is being moved by others"))
     }
 
-    /// The row after the events that `stored` does not hold yet; `None` where the store has none.
+    async fn seen(&self, aggregate_id: &str, generations: &[u64]) -> Result<Vec<Seen<V>>, Failure> {
+        let read = generations.iter().map(|generation| async move {
+            let row = self.rows.read(&self.views, V::key(aggregate_id, *generation)).await?;
+            Ok(Seen { generation: *generation, row })
+        });
+        try_join_all(read).await
+    }
+
+    /// The rows that the store has events for which they do not hold yet, with those events, by their places among those seen.
     async fn next(
         &self,
         aggregate_id: &str,
-        stored: Option<&V>,
-        generation: u64,
-    ) -> Result<Option<V>, Failure> {
-        // A row of another generation, or that an earlier release wrote in another form, is folded anew: only the events
-        // count.
-        let state = stored.filter(|row| row.generation() == generation).and_then(View::state);
-        let checkpoint = state.as_ref().map_or(0, Fold::version);
-        let events = load(&self.dynamodb, &self.event_store, aggregate_id, checkpoint).await?;
-        if events.is_empty() {
-            return Ok(None);
+        seen: &[Seen<V>],
+    ) -> Result<Vec<(usize, ConditionalWrite<V>)>, Failure> {
+        // Where a newer generation has taken a row's place, nothing is to be done.
+        let wanted = seen.iter().enumerate().filter(|(_, Seen { generation, row })| {
+            row.as_ref().is_none_or(|row| row.generation() <= *generation)
+        });
+        let wanted = wanted.map(|(index, seen)| {
+            // A row of another generation, or that an earlier release wrote in another form, is folded anew: only the
+            // events count.
+            let same = seen.row.as_ref().filter(|row| row.generation() == seen.generation);
+            let state = same.and_then(View::state);
+            let checkpoint = state.as_ref().map_or(0, Fold::version);
+            (index, seen, state, checkpoint)
+        });
+        let wanted: Vec<_> = wanted.collect();
+        let oldest = wanted.iter().map(|(.., checkpoint)| *checkpoint).min().unwrap_or_default();
+        let events = load(&self.dynamodb, &self.event_store, aggregate_id, oldest).await?;
+        let mut next = Vec::with_capacity(wanted.len());
+        for (index, Seen { generation, row }, state, checkpoint) in wanted {
+            let held = events.partition_point(|event| event.version <= checkpoint);
+            let missing = events.get(held..).filter(|missing| !missing.is_empty());
+            let Some(missing) = missing else { continue };
+            if let Some(state) = V::State::fold(state, missing)? {
+                let row = replacing(&self.views, &V::of(&state, *generation)?, row.as_ref())?;
+                next.push((index, row));
+            }
         }
-        V::State::fold(state, &events)?.map(|state| V::of(&state, generation)).transpose()
+        Ok(next)
     }
 }
 

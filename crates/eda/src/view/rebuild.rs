@@ -123,7 +123,7 @@ impl<V: View, H: Head> Rebuild<V, H> {
             }
             let (generation, rate) = (build.generation, build.rate);
             let paced = tokio::time::Instant::now();
-            let stretch = self.walk(build.position.as_deref(), generation).await?;
+            let stretch = self.walk(build.position.as_deref(), &seen.maintained()).await?;
             let projected = stretch.projected;
             let Ok(next) = seen.clone().advanced(self.ambient.now(), stretch) else { continue };
             if let Written::Applied(_) =
@@ -139,12 +139,13 @@ impl<V: View, H: Head> Rebuild<V, H> {
         }
     }
 
-    /// Projects the aggregates of the next stretch. Reads consistently: what was there when the pause ended is seen.
-    async fn walk(&self, position: Option<&str>, generation: u64) -> Result<Stretch, Failure> {
+    /// Projects the aggregates of the next stretch. Reads consistently: what was there when the pause ended is seen. What readers
+    /// see comes along, so that it is no older than what they are sent to, and they can be sent back.
+    async fn walk(&self, position: Option<&str>, generations: &[u64]) -> Result<Stretch, Failure> {
         let page = heads::<H>(&self.dynamodb, &self.event_store, position, STRETCH, true).await?;
         let mut stretch = Stretch { walked: page.walked, position: page.next, ..Stretch::default() };
         let project = |Standing { aggregate_id, version }: Standing| async move {
-            let projected = self.projector.project(&aggregate_id, version, generation).await;
+            let projected = self.projector.project(&aggregate_id, version, generations).await;
             (aggregate_id, projected)
         };
         let mut projected = stream::iter(page.heads).map(project).buffer_unordered(CONCURRENCY);

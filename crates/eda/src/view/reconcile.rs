@@ -6,7 +6,7 @@ use futures::stream;
 use serde::{Deserialize, Serialize};
 
 use super::projector::is_current;
-use super::{Current, Generations, Projected, Projector, View};
+use super::{Current, Projector, View};
 use crate::Failure;
 use crate::batch::{CONCURRENCY, Deadline};
 use crate::event_store::{Head, Standing, heads};
@@ -108,9 +108,9 @@ impl<V: View, H: Head> Reconciliation<V, H> {
     }
 
     async fn look(&self, heads: Vec<Standing>, report: &mut Reconciled) -> Result<(), Failure> {
-        let generations = &self.current.get().await?;
+        let generations = &self.current.get().await?.maintained();
         let bring = |head: Standing| async move {
-            let behind = self.bring(&head, generations).await;
+            let behind = self.projector.project(&head.aggregate_id, head.version, generations).await;
             (head.aggregate_id, behind)
         };
         report.checked += heads.len() as u64;
@@ -136,32 +136,16 @@ impl<V: View, H: Head> Reconciliation<V, H> {
 
     /// The aggregates of which a row seems to be behind. The rows are read together, as they were moments ago: they only
     /// move on, so none that is behind seems current.
-    async fn behind(
-        &self,
-        mut heads: Vec<Standing>,
-        generations: &Generations,
-    ) -> Result<Vec<Standing>, Failure> {
-        let kept: Vec<_> = generations.maintained().collect();
-        let ids = heads.iter().flat_map(|head| kept.iter().map(|of| V::id(&head.aggregate_id, *of)));
+    async fn behind(&self, mut heads: Vec<Standing>, generations: &[u64]) -> Result<Vec<Standing>, Failure> {
+        let ids = heads.iter().flat_map(|head| generations.iter().map(|of| V::id(&head.aggregate_id, *of)));
         let rows = self.rows.read_many(&self.views, ids.collect::<BTreeSet<_>>()).await?;
         heads.retain(|head| {
             let current = |generation: &u64| {
                 let row = rows.get(&V::id(&head.aggregate_id, *generation)).ok().flatten();
                 row.is_some_and(|row| is_current(&row, head.version, *generation))
             };
-            !kept.iter().all(current)
+            !generations.iter().all(current)
         });
         Ok(heads)
-    }
-
-    /// Brings an aggregate's rows up to date and tells how many were behind. What readers see comes last, so that wherever
-    /// they are sent meanwhile, nothing there is older than what they have seen.
-    async fn bring(&self, head: &Standing, generations: &Generations) -> Result<u64, Failure> {
-        let mut behind = 0;
-        for generation in generations.maintained() {
-            let projected = self.projector.project(&head.aggregate_id, head.version, generation).await?;
-            behind += u64::from(projected == Projected::Now);
-        }
-        Ok(behind)
     }
 }

@@ -4,7 +4,7 @@ use eda::Failure;
 use eda::event_store::{Fold, StoredEvent};
 use eda::failure::Kind;
 use eda::snapshot::Snapshotted;
-use eda::view::{Projected, Projector, View, place};
+use eda::view::{Projector, View, place};
 
 use super::event_store::{DoorHead, append, events_table, start};
 use super::*;
@@ -108,11 +108,11 @@ pub(crate) async fn unreadable(cloud: &TestCloud, id: &str, version: u64) {
     );
 }
 
-async fn project(cloud: &TestCloud, version: u64, generation: u64) -> Result<Projected, Failure> {
+async fn project(cloud: &TestCloud, version: u64, generations: &[u64]) -> Result<u64, Failure> {
     let projector: Projector<DoorView, DoorHead> =
         Projector::new(cloud.aws().dynamodb(), events_table(), views_table());
     cloud.take_calls();
-    projector.project("d", version, generation).await
+    projector.project("d", version, generations).await
 }
 
 #[tokio::test]
@@ -120,10 +120,10 @@ async fn a_row_is_brought_up_to_date_for_three_calls_and_left_alone_for_one() {
     let cloud = cloud();
     start(&cloud, "d").await;
     append(&cloud, "d", 1, 4).await;
-    assert_eq!(project(&cloud, 1, 1).await.unwrap(), Projected::Now);
+    assert_eq!(project(&cloud, 1, &[1]).await.unwrap(), 1);
     assert_eq!(cloud.take_call_names(), ["dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem"]);
     assert_eq!(row(&cloud, "d", 1), Some((1, 5, Some(5))));
-    assert_eq!(project(&cloud, 5, 1).await.unwrap(), Projected::Before);
+    assert_eq!(project(&cloud, 5, &[1]).await.unwrap(), 0);
     assert_eq!(cloud.take_call_names(), ["dynamodb:GetItem"]);
 }
 
@@ -131,26 +131,41 @@ async fn a_row_is_brought_up_to_date_for_three_calls_and_left_alone_for_one() {
 async fn generations_side_by_side_do_not_touch_each_other() {
     let cloud = cloud();
     start(&cloud, "d").await;
-    project(&cloud, 1, 1).await.unwrap();
+    project(&cloud, 1, &[1]).await.unwrap();
     append(&cloud, "d", 1, 1).await;
-    project(&cloud, 2, 2).await.unwrap();
+    project(&cloud, 2, &[2]).await.unwrap();
     assert_eq!((row(&cloud, "d", 1), row(&cloud, "d", 2)), (Some((1, 1, Some(1))), Some((2, 2, Some(2)))));
+}
+
+#[tokio::test]
+async fn rows_of_several_generations_move_together_and_hold_the_same() {
+    let cloud = cloud();
+    start(&cloud, "d").await;
+    append(&cloud, "d", 1, 1).await;
+    project(&cloud, 1, &[1]).await.unwrap();
+    append(&cloud, "d", 2, 1).await;
+    assert_eq!(
+        project(&cloud, 2, &[2, 1]).await.unwrap(),
+        2,
+        "what is current comes along with what is behind"
+    );
+    let get = "dynamodb:GetItem";
+    assert_eq!(cloud.take_call_names(), [get, get, "dynamodb:Query", "dynamodb:TransactWriteItems"]);
+    assert_eq!((row(&cloud, "d", 1), row(&cloud, "d", 2)), (Some((1, 3, Some(3))), Some((2, 3, Some(3)))));
+    assert_eq!(project(&cloud, 3, &[2, 1]).await.unwrap(), 0);
+    assert_eq!(cloud.take_call_names(), [get, get]);
 }
 
 #[tokio::test]
 async fn a_generation_takes_the_place_of_the_one_before_the_last_and_never_gives_it_back() {
     let cloud = cloud();
     start(&cloud, "d").await;
-    project(&cloud, 1, 1).await.unwrap();
+    project(&cloud, 1, &[1]).await.unwrap();
     append(&cloud, "d", 1, 1).await;
-    assert_eq!(
-        project(&cloud, 1, 3).await.unwrap(),
-        Projected::Now,
-        "another generation's row counts as none"
-    );
+    assert_eq!(project(&cloud, 1, &[3]).await.unwrap(), 1, "another generation's row counts as none");
     assert_eq!(row(&cloud, "d", 3), Some((3, 2, Some(2))));
     append(&cloud, "d", 2, 1).await;
-    assert_eq!(project(&cloud, 3, 1).await.unwrap(), Projected::Before, "the generation has given way");
+    assert_eq!(project(&cloud, 3, &[1]).await.unwrap(), 0, "the generation has given way");
     assert_eq!(row(&cloud, "d", 1), Some((3, 2, Some(2))));
 }
 
@@ -166,9 +181,9 @@ async fn an_event_that_is_missing_is_read_when_it_is_there() {
     let elsewhere = self::cloud();
     start(&elsewhere, "d").await;
     elsewhere.put("EventsTable", &two);
-    assert_eq!(project(&elsewhere, 3, 1).await.unwrap_err().kind(), Kind::Transient);
+    assert_eq!(project(&elsewhere, 3, &[1]).await.unwrap_err().kind(), Kind::Transient);
     assert_eq!(row(&elsewhere, "d", 1), None);
     elsewhere.put("EventsTable", &one);
-    assert_eq!(project(&elsewhere, 3, 1).await.unwrap(), Projected::Now);
+    assert_eq!(project(&elsewhere, 3, &[1]).await.unwrap(), 1);
     assert_eq!(row(&elsewhere, "d", 1), Some((1, 3, Some(3))));
 }
