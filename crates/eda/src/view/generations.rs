@@ -345,7 +345,7 @@ mod tests {
         let switched = building.advanced(at(2), end()).unwrap();
         assert_eq!((switched.live, switched.previous, switched.switched_at), (2, Some(1), Some(2)));
         assert_eq!(switched.build.as_ref().unwrap().state, BuildState::Switched);
-        assert_eq!(switched.maintained(), [1, 2], "what readers see comes last");
+        assert_eq!(switched.maintained(), [1, 2]);
     }
 
     #[test]
