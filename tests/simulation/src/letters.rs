@@ -150,8 +150,9 @@ async fn retry(desk: Desk, routes: Routes) -> Result<u32, Failure> {
 async fn archive(desk: Desk, routes: Routes) -> Result<u32, Failure> {
     let mut archived = 0;
     for row in desk.select(&Selection::default()).await? {
-        if is_helpless(&row) && desk.archive(&row.failure_id, "nobody can help it").await? == Some(true) {
-            desk.give_up(&row, &routes).await?;
+        if is_helpless(&row)
+            && desk.archive(&row.failure_id, "nobody can help it", &routes).await? == Some(true)
+        {
             archived += 1;
         }
     }

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::collector::{BodyStore, CollectorConfig};
 use super::fingerprint::Fingerprint;
+use super::retry::Routes;
 use super::row::{ARCHIVE, FailedMessage, FailureState, GROUP_INDEX, REPLACE};
 use crate::Failure;
 use crate::aws::Aws;
@@ -188,14 +189,27 @@ impl Desk {
 
     /// Puts a failure away; answers whether it is away now, or `None` where there is none.
     ///
+    /// What waits behind it in its message group is let go on first: who dies in between leaves a failure that is still to be
+    /// put away, and no group that waits for ever.
+    ///
     /// # Errors
-    /// [`Failure`].
-    pub async fn archive(&self, failure_id: &str, note: &str) -> Result<Option<bool>, Failure> {
+    /// [`Failure`]: permanent where there is no way back to the queue whose group waits.
+    pub async fn archive(
+        &self,
+        failure_id: &str,
+        note: &str,
+        routes: &Routes,
+    ) -> Result<Option<bool>, Failure> {
         let Some(row) = self.get(failure_id).await? else { return Ok(None) };
-        let Some(archived) = row.moved(ARCHIVE, note.to_owned(), self.now()) else {
-            return Ok(Some(row.status == FailureState::Archived));
-        };
-        Ok(Some(matches!(self.write(&archived).await?, Written::Applied(_))))
+        let archived = row.moved(ARCHIVE, note.to_owned(), self.now());
+        if archived.is_none() && row.status != FailureState::Archived {
+            return Ok(Some(false));
+        }
+        self.give_up(&row, routes).await?;
+        Ok(Some(match archived {
+            Some(archived) => matches!(self.write(&archived).await?, Written::Applied(_)),
+            None => true,
+        }))
     }
 
     /// Makes an edited copy, linked to the original, which keeps what it says: one transaction. An event in it gets a new

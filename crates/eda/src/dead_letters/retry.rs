@@ -129,7 +129,7 @@ impl Desk {
     ///
     /// # Errors
     /// [`Failure`]: transient where AWS does not answer, permanent where there is no way back.
-    pub async fn give_up(&self, row: &FailedMessage, routes: &Routes) -> Result<(), Failure> {
+    pub(super) async fn give_up(&self, row: &FailedMessage, routes: &Routes) -> Result<(), Failure> {
         if !row.holds_its_group() {
             return Ok(());
         }

@@ -144,7 +144,7 @@ async fn what_was_sent_or_put_away_is_not_sent_again() {
     desk.retry(&failed.failure_id, &routes()).await.unwrap();
     let again = desk.retry(&failed.failure_id, &routes()).await.unwrap();
     assert_eq!(again, Retried::Standing(FailureState::Retried));
-    assert_eq!(desk.archive(&failed.failure_id, "known").await.unwrap(), Some(true));
+    assert_eq!(desk.archive(&failed.failure_id, "known", &routes()).await.unwrap(), Some(true));
     let again = desk.retry(&failed.failure_id, &routes()).await.unwrap();
     assert_eq!(again, Retried::Standing(FailureState::Archived));
     assert_eq!(desk.retry("nobody", &routes()).await.unwrap(), Retried::Unknown);
@@ -195,6 +195,24 @@ async fn a_message_that_sqs_moved_out_of_its_group_is_sent_again_with_its_place_
         calls[0].body["MessageAttributes"]["heldAs"]["StringValue"], "m1",
         "the group may be held for it"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_is_let_go_on_before_what_held_it_is_put_away() {
+    let cloud = cloud();
+    let held = [("reason", "it is stuck"), ("parkedBy", "door"), ("heldAs", "m1")];
+    let mut letter = letter("l1", "a message", &held);
+    letter.system.insert("MessageGroupId".into(), "g1".into());
+    let failed = take(&cloud, &letter).await;
+    for _ in 0..3 {
+        cloud.inject("dynamodb:PutItem", Fault::Refused(500, "InternalServerError", json!({})));
+    }
+    cloud.take_calls();
+    assert!(desk(&cloud).archive(&failed.failure_id, "known", &routes()).await.is_err());
+    let calls = sent(&cloud);
+    assert_eq!(calls[0].body["MessageAttributes"]["heldAs"]["StringValue"], "m1");
+    assert_eq!(row(&cloud, &failed.failure_id).status, FailureState::Failed, "still to be put away");
+    assert_eq!(desk(&cloud).archive(&failed.failure_id, "known", &routes()).await.unwrap(), Some(true));
 }
 
 #[tokio::test]
@@ -281,7 +299,7 @@ async fn groups_tell_how_many_stand_where() {
     let failed = take(&cloud, &parked("m1", "one")).await;
     take(&cloud, &parked("m2", "two")).await;
     take(&cloud, &letter("m3", "three", &[("reason", "it is painted on"), ("parkedBy", "door")])).await;
-    desk.archive(&failed.failure_id, "known").await.unwrap();
+    desk.archive(&failed.failure_id, "known", &routes()).await.unwrap();
     let groups = desk.groups().await.unwrap();
     let stuck = groups.iter().find(|group| group.cause == "the door is stuck").unwrap();
     assert_eq!(stuck.failures, BTreeMap::from([("archived".to_owned(), 1), ("failed".to_owned(), 1)]));

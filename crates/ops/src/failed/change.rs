@@ -90,13 +90,9 @@ pub(super) async fn archive(
     let bar = progress(manner, rows.len());
     let mut done = Vec::new();
     for row in &rows {
-        let archived = desk.archive(&row.failure_id, note).await?;
+        let archived = desk.archive(&row.failure_id, note, &routes).await?;
         let (outcome, told) = match archived {
-            Some(true) => {
-                // What waits behind it in its message group waits no longer for it.
-                desk.give_up(row, &routes).await?;
-                ("archived", note.to_owned())
-            }
+            Some(true) => ("archived", note.to_owned()),
             Some(false) => ("left", "it changed meanwhile".to_owned()),
             None => ("gone", "is no longer kept".to_owned()),
         };
