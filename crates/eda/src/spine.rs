@@ -83,9 +83,7 @@ impl Spine {
         let (required, rejections): (Vec<_>, Vec<_>) = requirements.into_iter().unzip();
         let writes = std::iter::once(guard.into()).chain(required).chain(writes);
         let items = self.items(writes.collect(), &emissions)?;
-        let attempt = || attempt(&self.dynamodb, &items, &rejections);
-        let verdict = attempt.retry(contention()).when(|stop: &Stop| stop.again).await;
-        match verdict.map_err(|stop| stop.failure)? {
+        match transact(&self.dynamodb, &items, &rejections).await? {
             Verdict::Applied => Ok(Outcome::Applied),
             Verdict::Guard(item) => Ok(Outcome::Duplicate(item.map(from_item).transpose()?)),
             Verdict::Rejected(first, others) => Ok(Outcome::Rejected(first, others)),
@@ -131,6 +129,17 @@ impl Spine {
     }
 }
 
+/// Sends a transaction until it is decided, or contention has lasted too long.
+async fn transact<R: Clone>(
+    dynamodb: &Client,
+    items: &[TransactWriteItem],
+    rejections: &[R],
+) -> Result<Verdict<R>, Failure> {
+    let attempt = || attempt(dynamodb, items, rejections);
+    let verdict = attempt.retry(contention()).when(|stop: &Stop| stop.again).await;
+    verdict.map_err(|stop| stop.failure)
+}
+
 async fn attempt<R: Clone>(
     dynamodb: &Client,
     items: &[TransactWriteItem],
@@ -161,9 +170,7 @@ pub(crate) async fn write_rows<R: Row>(
     let rejections = vec![(); writes.len().saturating_sub(1)];
     let items: Vec<_> =
         writes.into_iter().map(|write| transact_item(write.into())).collect::<Result<_, _>>()?;
-    let attempt = || attempt(dynamodb, &items, &rejections);
-    let verdict = attempt.retry(contention()).when(|stop: &Stop| stop.again).await;
-    Ok(matches!(verdict.map_err(|stop| stop.failure)?, Verdict::Applied))
+    Ok(matches!(transact(dynamodb, &items, &rejections).await?, Verdict::Applied))
 }
 
 /// Writes one row conditionally, with any client.
