@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use localcloud::sample_order;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -82,9 +83,8 @@ fn what_an_order_brought_in_is_in_the_window_of_the_time_at_which_it_was_paid() 
         let window = eventually("its window is closed", Duration::from_secs(60), found).await;
         let sum = window["revenue"].as_array().unwrap().iter().find(|sum| sum["currency"] == "NZD").unwrap();
         assert_eq!(sum["amount"], paid["amount"]);
-        assert!(
-            window["start"].as_str().unwrap() <= at && at < window["end"].as_str().unwrap(),
-            "{window} {at}"
-        );
+        let [start, at, end] = [&window["start"], &paid["at"], &window["end"]]
+            .map(|time| time.as_str().unwrap().parse::<Timestamp>().unwrap());
+        assert!(start <= at && at < end, "{window} {at}");
     });
 }
