@@ -59,14 +59,14 @@ For example:
 
     /// Runs the whole system under a hostile scheduler, seed by seed, and checks every promise
     ///
-    /// The real functions over the real SDK clients, in one thread, with everything between them simulated as AWS documents it and
+    /// The real functions over the real SDK clients, each run in one thread, with everything between them simulated as AWS documents it and
     /// everything going wrong that may: duplicates, losses, deaths, conflicts, clocks, a gateway that fails in all its ways. A seed is
     /// a story, the same each time. A broken promise is shown with the shortest story that breaks it and the command that shows
     /// it again. Exits with 0 only if no promise was broken, or, with --planted, if every mistake was noticed.
     #[command(after_help = "\
 For example:
   cargo xtask simulate                             200 runs of 20 orders
-  cargo xtask simulate --seeds 10000 --json
+  cargo xtask simulate --seeds 10000 --json        as many runs at a time as there are cores
   cargo xtask simulate --from 42 --seeds 1 --orders 2 --trace
   cargo xtask simulate --faults duplicate,kill-after,gateway-lost-reply
   cargo xtask simulate --systematic                every call is the one that kills its function

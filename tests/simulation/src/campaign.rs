@@ -1,7 +1,11 @@
 //! Many runs: random seeds, every kill point of a scenario, every planted mistake.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -82,16 +86,60 @@ pub struct Report {
     pub faults: BTreeMap<Kind, u64>,
     /// What went wrong.
     pub failures: Vec<Failure>,
-    /// Seconds that the runs took; what it takes to shorten one that failed does not count.
-    pub seconds: f64,
+    /// How long the runs took one core; what it takes to shorten one that failed does not count.
+    pub took: Duration,
+}
+
+/// What is told of a run.
+enum News {
+    /// It is over.
+    Ran {
+        /// What it was.
+        options: Options,
+        /// What came of it.
+        outcome: Box<Outcome>,
+        /// How long it took.
+        took: Duration,
+    },
+    /// It failed, and is shortened: that of this seed.
+    Shortening(u64),
+    /// It is shortened.
+    Failed(Failure),
 }
 
 impl Report {
-    /// Runs once and adds what came of it.
-    fn run(&mut self, simulator: &Simulator, options: &Options) -> Result<Outcome, SetupError> {
-        let begun = Instant::now();
-        let outcome = simulator.run(options)?;
-        self.seconds += begun.elapsed().as_secs_f64();
+    /// Runs these and adds what came of them, until enough have failed.
+    fn all(
+        &mut self,
+        simulator: &Simulator,
+        runs: impl Iterator<Item = Options> + Send,
+        progress: Progress<'_>,
+    ) -> Result<(), SetupError> {
+        let failures = AtomicUsize::new(self.failures.len());
+        let runs = runs.take_while(|_| failures.load(Ordering::Relaxed) < ENOUGH);
+        let once = |simulator: &Simulator, options: Options, tell: &dyn Fn(News)| {
+            let begun = Instant::now();
+            let outcome = simulator.run(&options)?;
+            let took = begun.elapsed();
+            if !outcome.violations.is_empty() && failures.fetch_add(1, Ordering::Relaxed) < ENOUGH {
+                tell(News::Shortening(options.seed));
+                tell(News::Failed(shorten(simulator, &options, &outcome)?));
+            }
+            tell(News::Ran { options, outcome: Box::new(outcome), took });
+            Ok(())
+        };
+        spread(simulator, runs, once, |news| match news {
+            News::Ran { options, outcome, took } => {
+                self.add(&options, &outcome, took);
+                progress(Step::Done { runs: self.seeds, orders: self.orders });
+            }
+            News::Shortening(seed) => progress(Step::Shortening(seed)),
+            News::Failed(failure) => self.failures.push(failure),
+        })
+    }
+
+    fn add(&mut self, options: &Options, outcome: &Outcome, took: Duration) {
+        self.took += took;
         self.seeds += 1;
         self.orders += u64::try_from(options.orders).unwrap_or(u64::MAX);
         self.steps += outcome.steps;
@@ -99,13 +147,17 @@ impl Report {
         for (kind, times) in &outcome.faults {
             *self.faults.entry(*kind).or_default() += times;
         }
-        Ok(outcome)
+        if let Some(KillPoint { after, .. }) = options.kill {
+            let kind = if after { Kind::KillAfter } else { Kind::KillBefore };
+            *self.faults.entry(kind).or_default() += 1;
+        }
     }
 
-    /// Orders per second.
+    /// Orders per second of one core.
     #[must_use]
     pub fn orders_per_second(&self) -> f64 {
-        if self.seconds > 0.0 { self.orders as f64 / self.seconds } else { 0.0 }
+        let seconds = self.took.as_secs_f64();
+        if seconds > 0.0 { self.orders as f64 / seconds } else { 0.0 }
     }
 
     /// As one JSON document.
@@ -149,6 +201,40 @@ pub type Progress<'a> = &'a dyn Fn(Step);
 /// How many failures end a campaign: one that fails everywhere is known well enough.
 const ENOUGH: usize = 3;
 
+/// Works these off on as many threads as the simulator has jobs, each with a simulator of its own. This thread takes what
+/// is told of them, as it comes.
+fn spread<W: Send, T: Send>(
+    simulator: &Simulator,
+    work: impl Iterator<Item = W> + Send,
+    does: impl Fn(&Simulator, W, &dyn Fn(T)) -> Result<(), SetupError> + Sync,
+    mut takes: impl FnMut(T),
+) -> Result<(), SetupError> {
+    let work = Mutex::new(work);
+    let (sender, receiver) = mpsc::channel();
+    let next = || work.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let works = |simulator: &Simulator, sender: &mpsc::Sender<T>| {
+        // Nobody listens any more where this function is left.
+        let tell = |news| sender.send(news).unwrap_or_default();
+        while let Some(piece) = next() {
+            does(simulator, piece, &tell)?;
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..simulator.jobs())
+            .map(|_| {
+                let (own, sender, works) = (simulator.template().clone(), sender.clone(), &works);
+                scope.spawn(move || works(&Simulator::of(own), &sender))
+            })
+            .collect();
+        drop(sender);
+        receiver.into_iter().for_each(&mut takes);
+        let ends =
+            threads.into_iter().map(|thread| thread.join().unwrap_or_else(|cause| resume_unwind(cause)));
+        ends.collect()
+    })
+}
+
 /// Runs many seeds.
 ///
 /// # Errors
@@ -160,17 +246,9 @@ pub fn random(
     progress: Progress<'_>,
 ) -> Result<Report, SetupError> {
     let mut report = Report::default();
-    for seed in (options.seed..).take(usize::try_from(seeds).unwrap_or(usize::MAX)) {
-        let run = Options { seed, ..options.clone() };
-        let outcome = report.run(simulator, &run)?;
-        if !outcome.violations.is_empty() {
-            report.failures.push(shorten(simulator, &run, &outcome, progress)?);
-        }
-        progress(Step::Done { runs: report.seeds, orders: report.orders });
-        if report.failures.len() >= ENOUGH {
-            break;
-        }
-    }
+    let seeds = (options.seed..).take(usize::try_from(seeds).unwrap_or(usize::MAX));
+    report.all(simulator, seeds.map(|seed| Options { seed, ..options.clone() }), progress)?;
+    report.failures.sort_by_key(|failure| failure.options.seed);
     Ok(report)
 }
 
@@ -213,23 +291,15 @@ fn every_kill(
     report: &mut Report,
     progress: Progress<'_>,
 ) -> Result<Vec<Delivered>, SetupError> {
-    let whole = report.run(simulator, calm)?;
+    let begun = Instant::now();
+    let whole = simulator.run(calm)?;
+    report.add(calm, &whole, begun.elapsed());
     if !whole.violations.is_empty() {
-        report.failures.push(shorten(simulator, calm, &whole, progress)?);
+        report.failures.push(shorten(simulator, calm, &whole)?);
         return Ok(Vec::new());
     }
-    for call in first..whole.decided {
-        for after in [false, true] {
-            let run = Options { kill: Some(KillPoint { call, after }), ..calm.clone() };
-            let outcome = report.run(simulator, &run)?;
-            let kind = if after { Kind::KillAfter } else { Kind::KillBefore };
-            *report.faults.entry(kind).or_default() += 1;
-            if !outcome.violations.is_empty() && report.failures.len() < ENOUGH {
-                report.failures.push(shorten(simulator, &run, &outcome, progress)?);
-            }
-            progress(Step::Done { runs: report.seeds, orders: report.orders });
-        }
-    }
+    let points = (first..whole.decided).flat_map(|call| [false, true].map(|after| KillPoint { call, after }));
+    report.all(simulator, points.map(|kill| Options { kill: Some(kill), ..calm.clone() }), progress)?;
     Ok(whole.delivered)
 }
 
@@ -261,16 +331,31 @@ pub fn planted(
     options: &Options,
     planted: Planted,
     most: u64,
-    progress: Progress<'_>,
 ) -> Result<Caught, SetupError> {
-    for (tried, seed) in (0..most).zip(options.seed..) {
-        progress(Step::Done { runs: tried, orders: 0 });
+    for seed in (options.seed..).take(usize::try_from(most).unwrap_or(usize::MAX)) {
         let run = Options { seed, planted: Some(planted), ..options.clone() };
         if let Some(violation) = simulator.run(&run)?.violations.into_iter().next() {
             return Ok(Caught { planted, seed: Some(seed), violation: Some(violation) });
         }
     }
     Ok(Caught { planted, seed: None, violation: None })
+}
+
+/// Looks for the first seed that notices each of all mistakes, and tells of each as it is done.
+///
+/// # Errors
+/// [`SetupError`].
+pub fn all_planted(
+    simulator: &Simulator,
+    options: &Options,
+    most: u64,
+    told: impl FnMut(Caught),
+) -> Result<(), SetupError> {
+    let one = |simulator: &Simulator, mistake: &Planted, tell: &dyn Fn(Caught)| {
+        tell(planted(simulator, options, *mistake, most)?);
+        Ok(())
+    };
+    spread(simulator, Planted::ALL.iter(), one, told)
 }
 
 /// Measures what a standard order of two products consumes where all goes well.
@@ -284,13 +369,7 @@ pub fn measure(simulator: &Simulator) -> Result<Cost, SetupError> {
 }
 
 /// The smallest run that still fails, among those with fewer orders and fewer faults, with its story.
-fn shorten(
-    simulator: &Simulator,
-    options: &Options,
-    outcome: &Outcome,
-    progress: Progress<'_>,
-) -> Result<Failure, SetupError> {
-    progress(Step::Shortening(options.seed));
+fn shorten(simulator: &Simulator, options: &Options, outcome: &Outcome) -> Result<Failure, SetupError> {
     let mut best = options.clone();
     let fails = |candidate: &Options| -> Result<bool, SetupError> {
         Ok(!simulator.run(candidate)?.violations.is_empty())

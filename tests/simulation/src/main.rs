@@ -2,8 +2,12 @@
 //!
 //! Exit codes: 0 nothing broke · 1 something did, or a planted mistake went unnoticed · 2 wrong usage.
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
+use std::str::FromStr;
+use std::thread::available_parallelism;
+use std::time::Duration;
 
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -11,67 +15,22 @@ use serde_json::json;
 use simulation::campaign::{self, Caught, Report, Step};
 use simulation::fault::Kind;
 use simulation::planted::Planted;
-use simulation::{KillPoint, Options, SetupError, Simulator, Story, Worth};
+use simulation::{Options, SetupError, Simulator, Story};
+
+use crate::cli::Simulation;
+
+mod cli;
 
 /// Simulations of the whole system under a hostile scheduler.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask simulate", max_term_width = 110)]
-struct Cli {
-    /// How many runs; per planted mistake, the most [default: 200, 1000 per planted mistake]
-    #[arg(long)]
-    seeds: Option<u64>,
-    /// Orders per run
-    #[arg(long, default_value_t = 20)]
-    orders: usize,
-    /// Kinds of faults, separated by commas: all, none, or names
-    #[arg(long, default_value = "all")]
-    faults: String,
-    /// The first seed
-    #[arg(long, default_value_t = 1)]
-    from: u64,
-    /// Prints one JSON document
-    #[arg(long)]
-    json: bool,
-    /// Plants mistakes and shows which seed notices them; a name plants that one
-    #[arg(long, num_args = 0..=1, default_missing_value = "all")]
-    planted: Option<String>,
-    /// Kills the function before and after every single call of each story, and of each story that loses a delivery
-    #[arg(long)]
-    systematic: bool,
-    /// The most faults per run
-    #[arg(long)]
-    most_faults: Option<u32>,
-    /// Makes faults so many times as frequent
-    #[arg(long, default_value_t = 1)]
-    times: u32,
-    /// What all orders are like
-    #[arg(long)]
-    story: Option<Story>,
-    /// What all orders are worth: standard, or high
-    #[arg(long)]
-    worth: Option<Worth>,
-    /// Kills a function: before:N or after:N, the number of a call
-    #[arg(long)]
-    kill: Option<KillPoint>,
-    /// Loses one delivery of the bus for good, by its number
-    #[arg(long)]
-    lose: Option<u64>,
-    /// Puts something undecodable on these queues, separated by commas
-    #[arg(long, value_delimiter = ',')]
-    poison: Vec<String>,
-    /// Puts a file of orders with so many lines into the bucket
-    #[arg(long, default_value_t = 0)]
-    import: u64,
-    /// Prints the story of each run
-    #[arg(long)]
-    trace: bool,
-    /// Lists the kinds of faults and planted mistakes
-    #[arg(long)]
-    list: bool,
+struct Program {
+    #[command(flatten)]
+    simulation: Simulation,
 }
 
 fn main() -> ExitCode {
-    match run(&Cli::parse()) {
+    match run(&Program::parse().simulation) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -81,12 +40,13 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: &Cli) -> Result<bool, Box<dyn std::error::Error>> {
+fn run(cli: &Simulation) -> Result<bool, Box<dyn std::error::Error>> {
     if cli.list {
         list();
         return Ok(true);
     }
-    let simulator = Simulator::of_workspace()?;
+    let jobs = cli.jobs.map_or_else(available_parallelism, Ok)?.get();
+    let simulator = Simulator::of_workspace()?.with_jobs(jobs);
     let options = options(cli)?;
     if cli.planted.as_deref() == Some("all") {
         return Ok(planted(cli, &simulator, &options)?);
@@ -125,20 +85,20 @@ fn run(cli: &Cli) -> Result<bool, Box<dyn std::error::Error>> {
     Ok(report.failures.is_empty())
 }
 
-fn options(cli: &Cli) -> Result<Options, String> {
+fn options(cli: &Simulation) -> Result<Options, String> {
     let faults = match cli.faults.as_str() {
         "all" => Kind::ALL.to_vec(),
         "none" => Vec::new(),
         names => names.split(',').map(|name| name.trim().parse()).collect::<Result<_, String>>()?,
     };
     let calm = faults.is_empty();
-    let planted = cli.planted.as_deref().filter(|name| *name != "all").map(str::parse).transpose()?;
+    let planted = parsed(&cli.planted.clone().filter(|name| name != "all"))?;
     Ok(Options {
         faults,
         most_faults: cli.most_faults.unwrap_or(if calm { 0 } else { u32::MAX }),
-        story: cli.story,
-        worth: cli.worth,
-        kill: cli.kill,
+        story: parsed(&cli.story)?,
+        worth: parsed(&cli.worth)?,
+        kill: parsed(&cli.kill)?,
         lost: cli.lose,
         times: cli.times,
         poisoned: cli.poison.clone(),
@@ -146,6 +106,10 @@ fn options(cli: &Cli) -> Result<Options, String> {
         planted,
         ..Options::new(cli.from, cli.orders)
     })
+}
+
+fn parsed<T: FromStr>(value: &Option<String>) -> Result<Option<T>, T::Err> {
+    value.as_deref().map(str::parse).transpose()
 }
 
 fn list() {
@@ -171,29 +135,24 @@ fn bar(seeds: u64, systematic: bool) -> ProgressBar {
         .unwrap_or_else(|_| ProgressBar::hidden())
 }
 
-fn planted(cli: &Cli, simulator: &Simulator, options: &Options) -> Result<bool, SetupError> {
-    let mut all = Vec::new();
+fn planted(cli: &Simulation, simulator: &Simulator, options: &Options) -> Result<bool, SetupError> {
+    let mut all = BTreeMap::new();
     let options = Options { orders: options.orders.min(8), ..options.clone() };
     let most = cli.seeds.unwrap_or(1_000);
     let bar = bar(u64::try_from(Planted::ALL.len()).unwrap_or_default(), false);
-    for planted in Planted::ALL {
-        let told = |step: Step| {
-            if let Step::Done { runs, .. } = step {
-                bar.set_message(format!("{planted}: {runs} seeds"));
-            }
-        };
-        let caught = campaign::planted(simulator, &options, *planted, most, &told)?;
+    bar.enable_steady_tick(Duration::from_millis(200));
+    campaign::all_planted(simulator, &options, most, |caught| {
         bar.inc(1);
         if !cli.json {
             bar.suspend(|| print_caught(&caught));
         }
-        all.push(caught);
-    }
+        all.insert(caught.planted, caught);
+    })?;
     bar.finish_and_clear();
     if cli.json {
-        println!("{:#}", json!({ "planted": all.iter().map(Caught::json).collect::<Vec<_>>() }));
+        println!("{:#}", json!({ "planted": all.values().map(Caught::json).collect::<Vec<_>>() }));
     }
-    Ok(all.iter().all(|caught| caught.seed.is_some()))
+    Ok(all.values().all(|caught| caught.seed.is_some()))
 }
 
 fn print_caught(caught: &Caught) {
@@ -215,12 +174,12 @@ fn print(report: &Report) {
         println!("  again: {}\n", failure.command());
     }
     println!(
-        "{} runs, {} orders, {} steps, {} AWS calls in {:.1} s: {:.0} orders/s",
+        "{} runs, {} orders, {} steps, {} AWS calls in {:.1} s of one core: {:.0} orders/s",
         report.seeds,
         report.orders,
         report.steps,
         report.aws_calls,
-        report.seconds,
+        report.took.as_secs_f64(),
         report.orders_per_second()
     );
     let faults: Vec<_> = report.faults.iter().map(|(kind, times)| format!("{times} {kind}")).collect();

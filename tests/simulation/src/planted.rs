@@ -13,7 +13,7 @@ use shop::order::OrderView;
 macro_rules! planted {
     ($($mistake:ident $name:literal $help:literal;)+) => {
         /// A mistake.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Planted { $(#[doc = $help] $mistake),+ }
 
         impl Planted {

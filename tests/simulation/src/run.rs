@@ -81,6 +81,8 @@ type Systems = BTreeMap<(bool, Vec<(String, i64)>), Rc<System>>;
 #[derive(Clone, Debug)]
 pub struct Simulator {
     template: Template,
+    /// On how many threads campaigns run.
+    jobs: usize,
     /// Systems by the parameters that a seed chose.
     systems: RefCell<Systems>,
 }
@@ -89,7 +91,23 @@ impl Simulator {
     /// A simulator of this template.
     #[must_use]
     pub fn of(template: Template) -> Self {
-        Self { template, systems: RefCell::default() }
+        Self { template, jobs: 1, systems: RefCell::default() }
+    }
+
+    /// Campaigns run on so many threads, each run on one. On one if nothing is said.
+    #[must_use]
+    pub fn with_jobs(self, jobs: usize) -> Self {
+        Self { jobs: jobs.max(1), ..self }
+    }
+
+    /// On how many threads campaigns run.
+    pub(crate) fn jobs(&self) -> usize {
+        self.jobs
+    }
+
+    /// The template.
+    pub(crate) fn template(&self) -> &Template {
+        &self.template
     }
 
     /// A simulator of this workspace's template.

@@ -44,6 +44,27 @@ fn a_seed_gives_the_same_story_to_the_byte() {
 }
 
 #[test]
+fn as_many_runs_at_a_time_come_to_the_same() {
+    let of = |jobs| {
+        let report = random(&simulator().with_jobs(jobs), &Options::new(1, 1), 3, &quiet).unwrap();
+        assert_unbroken(&report);
+        (report.seeds, report.orders, report.steps, report.aws_calls, report.faults)
+    };
+    assert_eq!(of(1), of(3));
+}
+
+#[test]
+fn runs_that_fail_at_a_time_are_told_of_by_their_seeds_until_enough_is_known() {
+    let faults = vec![simulation::fault::Kind::Duplicate];
+    let options = Options { faults, times: 5, worth: Some(Worth::High), ..Options::new(1, 1) };
+    let options = Options { planted: Some(Planted::StartWithoutName), ..options };
+    let report = random(&simulator().with_jobs(3), &options, 1_000, &quiet).unwrap();
+    let seeds: Vec<_> = report.failures.iter().map(|failure| failure.options.seed).collect();
+    assert!(seeds.len() == 3 && seeds.is_sorted(), "{seeds:?}");
+    assert!(report.seeds < 100, "{} runs went on", report.seeds);
+}
+
+#[test]
 fn where_all_goes_well_each_order_ends_as_its_story_says() {
     for (story, worth) in Story::ALL.into_iter().flat_map(|story| Worth::ALL.map(|worth| (story, worth))) {
         let outcome = simulator().run(&Options::calm(1, 3, story, worth)).unwrap();
@@ -153,7 +174,7 @@ fn an_import_that_runs_out_of_time_goes_on_from_where_it_was() {
 
 #[test]
 fn an_import_that_forgets_what_was_wrong_is_noticed() {
-    let caught = planted(&simulator(), &long_file(), Planted::ImportForgets, 15, &quiet).unwrap();
+    let caught = planted(&simulator(), &long_file(), Planted::ImportForgets, 15).unwrap();
     assert!(caught.seed.is_some(), "nobody noticed {}", caught.planted);
 }
 
@@ -228,7 +249,7 @@ fn mistakes_made_on_purpose_are_noticed() {
         Planted::TransformerWithoutId,
         Planted::LettersDeletedFirst,
     ] {
-        let caught = planted(&simulator(), &Options::new(1, 6), mistake, 60, &quiet).unwrap();
+        let caught = planted(&simulator(), &Options::new(1, 6), mistake, 60).unwrap();
         assert!(caught.seed.is_some(), "nobody noticed {mistake}");
     }
 }
@@ -241,7 +262,7 @@ fn mistakes_about_a_gateway_that_is_out_of_order_are_noticed() {
     let few = Options { story: Some(Story::Standard), worth: Some(Worth::Standard), ..outages };
     let many = Options { orders: 12, ..few.clone() };
     for (options, mistake) in [(few, Planted::NoPostponing), (many, Planted::TwoProbers)] {
-        let caught = planted(&simulator(), &options, mistake, 30, &quiet).unwrap();
+        let caught = planted(&simulator(), &options, mistake, 30).unwrap();
         assert!(caught.seed.is_some(), "nobody noticed {mistake}");
     }
 }
@@ -251,7 +272,7 @@ fn a_record_that_anybody_changes_is_noticed() {
     // It takes a request that arrives when its sender has long given up.
     let slow = Options { faults: vec![simulation::fault::Kind::SlowCall], times: 10, ..Options::new(1, 4) };
     let options = Options { story: Some(Story::Standard), worth: Some(Worth::Standard), ..slow };
-    let caught = planted(&simulator(), &options, Planted::UnfencedCompletion, 30, &quiet).unwrap();
+    let caught = planted(&simulator(), &options, Planted::UnfencedCompletion, 30).unwrap();
     assert!(caught.seed.is_some(), "nobody noticed {}", caught.planted);
 }
 

@@ -121,7 +121,7 @@ fn undoing_without_asking_the_pivot_or_whatever_it_says_is_noticed() {
 fn a_saga_that_is_started_under_no_name_is_noticed() {
     let faults = vec![Kind::Duplicate, Kind::Reorder, Kind::KillAfter];
     let options = Options { faults, worth: Some(Worth::High), ..Options::new(1, 4) };
-    let caught = planted(&simulator(), &options, Planted::StartWithoutName, 20, &|_| {}).unwrap();
+    let caught = planted(&simulator(), &options, Planted::StartWithoutName, 20).unwrap();
     assert_eq!(caught.violation.unwrap().promise, "an order has one execution");
 }
 
