@@ -1,7 +1,5 @@
 //! What becomes of an order outside its saga, asked of the deployed system.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use localcloud::sample_order;
 use serde_json::{Value, json};
@@ -28,8 +26,7 @@ fn a_customers_feed_says_what_happened_to_their_order_in_order() {
             let feed = feed().await;
             (feed["activity"][0]["type"] == "OrderConfirmed").then_some(feed)
         };
-        let first =
-            eventually("the feed says that the order is confirmed", Duration::from_secs(60), told).await;
+        let first = eventually("the feed says that the order is confirmed", told).await;
         let cursor = first["nextCursor"].as_str().unwrap();
         let rest = stack.get(&format!("/customers/{customer}/activity?cursor={cursor}")).await.unwrap();
         let rest: Value = rest.json().unwrap();
@@ -58,7 +55,7 @@ fn what_an_order_brought_in_is_in_the_window_of_the_time_at_which_it_was_paid() 
             let entries = feed["activity"].as_array().unwrap().clone();
             entries.into_iter().find(|entry| entry["type"] == "PaymentProcessed")
         };
-        let paid = eventually("the order is paid", Duration::from_secs(60), paid).await;
+        let paid = eventually("the order is paid", paid).await;
         let at = paid["at"].as_str().unwrap();
         // The windows of that minute and the next.
         let span = format!("from={}:00Z&to={}", &at[..16], "2999-01-01T00:00:00Z");
@@ -80,7 +77,7 @@ fn what_an_order_brought_in_is_in_the_window_of_the_time_at_which_it_was_paid() 
                 ours && window["closed"] == true
             })
         };
-        let window = eventually("its window is closed", Duration::from_secs(60), found).await;
+        let window = eventually("its window is closed", found).await;
         let sum = window["revenue"].as_array().unwrap().iter().find(|sum| sum["currency"] == "NZD").unwrap();
         assert_eq!(sum["amount"], paid["amount"]);
         let [start, at, end] = [&window["start"], &paid["at"], &window["end"]]

@@ -14,6 +14,9 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
 /// Never dropped. The emulator ends with this process, because its standard input does: see `shims/lifeline.py`.
 static SHARED: OnceCell<LocalCloud> = OnceCell::const_new();
 
+/// How long anything is waited for that takes seconds.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+
 const POLL: Duration = Duration::from_millis(50);
 
 /// Runs a test.
@@ -38,12 +41,13 @@ pub(crate) async fn own_with(parameters: BTreeMap<String, String>) -> LocalCloud
     LocalCloud::up(&workspace, options, &Progress::silent()).await.unwrap()
 }
 
+/// Asks until there is an answer, for much longer than a loaded machine takes.
+pub(crate) async fn eventually<T>(what: &str, ask: impl AsyncFnMut() -> Option<T>) -> T {
+    within(PATIENCE, what, ask).await
+}
+
 /// Asks until there is an answer, for as long as `patience`.
-pub(crate) async fn eventually<T>(
-    what: &str,
-    patience: Duration,
-    mut ask: impl AsyncFnMut() -> Option<T>,
-) -> T {
+pub(crate) async fn within<T>(patience: Duration, what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let until = Instant::now() + patience;
     loop {
         if let Some(answer) = ask().await {

@@ -1,7 +1,6 @@
 //! Events of every version, whole and damaged, published to the bus: what cannot be read is parked with the exact reason.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use localcloud::Stack;
@@ -9,8 +8,6 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::clouds::{eventually, run, shared};
-
-const PATIENCE: Duration = Duration::from_secs(90);
 
 const DEAD_LETTER_QUEUE: &str = "EnrichOrderDeadLetterQueue";
 
@@ -183,7 +180,7 @@ fn a_damaged_event_is_parked_with_the_field_and_the_reason_and_old_versions_are_
             take_letters(stack, &expected, &mut parked).await;
             (parked.len() == expected.len()).then_some(())
         };
-        eventually("everything damaged is parked", PATIENCE, all).await;
+        eventually("everything damaged is parked", all).await;
         assert_eq!(parked, expected);
 
         let ids: BTreeSet<_> = whole.iter().map(|order| order["orderId"].as_str().unwrap()).collect();
@@ -192,7 +189,7 @@ fn a_damaged_event_is_parked_with_the_field_and_the_reason_and_old_versions_are_
             let keys: Vec<_> = records.iter().filter_map(|row| row["idempotencyKey"].as_str()).collect();
             ids.iter().all(|id| keys.iter().any(|key| key.contains(id))).then_some(())
         };
-        eventually("receipts of orders of every version go out", PATIENCE, mailed).await;
+        eventually("receipts of orders of every version go out", mailed).await;
     });
 }
 

@@ -1,14 +1,10 @@
 //! Files of orders, put into the bucket: S3 tells the default bus, and each line is an order.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 use shop::order::imported_order_id;
 use shop::testing::place_order;
 
 use super::clouds::{eventually, run, shared};
-
-const PATIENCE: Duration = Duration::from_secs(120);
 
 #[test]
 fn a_file_of_orders_is_placed_and_what_is_wrong_is_said_beside_it() {
@@ -29,7 +25,7 @@ fn a_file_of_orders_is_placed_and_what_is_wrong_is_said_beside_it() {
             let results = stack.object("ImportsBucket", "results/a%20day/orders%2B1.jsonl").await.ok()?;
             (results.status == 200).then(|| results.text())
         };
-        let said = eventually("the result stands beside the file", PATIENCE, said).await;
+        let said = eventually("the result stands beside the file", said).await;
         let said: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let lines: Vec<_> = said.iter().map(|said| &said["line"]).collect();
         assert_eq!(lines, [&json!(2), &json!(3), &Value::Null], "{said:?}");
@@ -42,7 +38,7 @@ fn a_file_of_orders_is_placed_and_what_is_wrong_is_said_beside_it() {
                 let order: Value = stack.get(&format!("/orders/{id}")).await.ok()?.json().ok()?;
                 (order["status"] == "confirmed").then_some(())
             };
-            eventually(&format!("the order of line {line} is confirmed"), PATIENCE, confirmed).await;
+            eventually(&format!("the order of line {line} is confirmed"), confirmed).await;
         }
     });
 }

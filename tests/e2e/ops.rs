@@ -3,7 +3,6 @@
 
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use eda::testing::template::Resource;
@@ -14,8 +13,6 @@ use tokio::sync::OnceCell;
 
 use super::clouds::{eventually, own, run};
 use super::samples::{STORY, file};
-
-const PATIENCE: Duration = Duration::from_secs(120);
 
 static BINARY: OnceCell<PathBuf> = OnceCell::const_new();
 
@@ -125,7 +122,7 @@ fn poison_on_every_queue_is_found_explained_edited_and_retried_to_success() {
         for (queue, _) in &queues {
             let dead = queue.replace("Queue", "DeadLetterQueue");
             let parked = async || (depth(stack, &dead).await == 1).then_some(());
-            eventually(&format!("the poison of {queue} is parked"), PATIENCE, parked).await;
+            eventually(&format!("the poison of {queue} is parked"), parked).await;
         }
 
         let (code, found) = ops(stack, &["doctor"]).await;
@@ -158,7 +155,7 @@ fn poison_on_every_queue_is_found_explained_edited_and_retried_to_success() {
         }
         for (queue, _) in &queues {
             let done = async || (depth(stack, queue).await == 0).then_some(());
-            eventually(&format!("{queue} is empty"), PATIENCE, done).await;
+            eventually(&format!("{queue} is empty"), done).await;
             let dead = queue.replace("Queue", "DeadLetterQueue");
             assert_eq!(depth(stack, &dead).await, 0, "{queue}: the corrected message is handled");
         }
@@ -179,14 +176,14 @@ async fn an_uncorrected_retry_returns_to_its_group(stack: &Stack, (queue, functi
     let dead = queue.replace("Queue", "DeadLetterQueue");
     let parked = async || (depth(stack, &dead).await == 1).then_some(());
     send(stack, queue, &json!("no event at all")).await;
-    eventually("it is parked", PATIENCE, parked).await;
+    eventually("it is parked", parked).await;
     ops(stack, &["failed", "collect"]).await;
     let list = ["failed", "list", "--place", function, "--status", "failed"];
     let (_, before) = ops(stack, &list).await;
     let group = before[0]["group"].as_str().unwrap();
     let (code, retried) = ops(stack, &["failed", "retry", "--group", group, "--rate", "50"]).await;
     assert_eq!((code, &retried["done"][0]["outcome"]), (0, &json!("sent")), "{retried:#}");
-    eventually("it is parked again", PATIENCE, parked).await;
+    eventually("it is parked again", parked).await;
     ops(stack, &["failed", "collect"]).await;
     let (_, after) = ops(stack, &list).await;
     assert_eq!(after[0]["failureId"], before[0]["failureId"]);
@@ -213,11 +210,11 @@ fn the_doctor_finds_each_of_ten_planted_problems() {
         let cloud = own().await;
         let stack = cloud.stack();
         let well = async || found(stack).await.is_empty().then_some(());
-        eventually("a new deployment is well", PATIENCE, well).await;
+        eventually("a new deployment is well", well).await;
         for problem in PLANTED {
             planted(stack, problem).await;
             let seen = async || found(stack).await.contains(&problem.to_owned()).then_some(());
-            eventually(&format!("{problem} is found"), PATIENCE, seen).await;
+            eventually(&format!("{problem} is found"), seen).await;
         }
         let mut expected = PLANTED.map(str::to_owned).to_vec();
         expected.sort();

@@ -83,7 +83,7 @@ fn orders_for_which_there_is_no_room_are_refused_and_each_that_is_accepted_is_th
             let listed: Vec<_> = orders.map(|order| order["orderId"].as_str().unwrap().to_owned()).collect();
             (listed.len() >= ORDERS).then_some(listed)
         };
-        let listed = eventually("all orders are listed", Duration::from_secs(60), listed).await;
+        let listed = eventually("all orders are listed", listed).await;
         assert_eq!(listed.len(), ORDERS, "an order is listed twice");
         assert_eq!(listed.into_iter().collect::<BTreeSet<_>>(), accepted);
 
@@ -101,13 +101,13 @@ fn orders_for_which_there_is_no_room_are_refused_and_each_that_is_accepted_is_th
             assert!(answer.status == 200 || is_refusal(&answer), "{}", answer.text());
             (answer.status == 200).then_some(())
         };
-        eventually("an order is read", Duration::from_secs(10), read).await;
+        eventually("an order is read", read).await;
         stack.lambda().delete_function_concurrency().function_name(function).send().await.unwrap();
         let again = async || {
             let answer = stack.post("/orders", &[("idempotency-key", &key)], &order).await.unwrap();
             assert!(answer.status == 202 || is_refusal(&answer), "{}", answer.text());
             (answer.status == 202).then_some(())
         };
-        eventually("there is room again", Duration::from_secs(10), again).await;
+        eventually("there is room again", again).await;
     });
 }

@@ -1,7 +1,6 @@
 //! A partner in another account, for which a second bus stands in.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use aws_sdk_eventbridge::types::{PutEventsRequestEntry, Target};
 use localcloud::{GatewayHost, LocalCloud, Options, Progress, Stack, Workspace};
@@ -10,7 +9,6 @@ use shop::testing::place_order;
 
 use super::clouds::{eventually, run};
 
-const PATIENCE: Duration = Duration::from_secs(120);
 const ACCOUNT: &str = "000000000000";
 const PARTNER: &str = "partner";
 
@@ -46,7 +44,7 @@ async fn placed(stack: &Stack, key: &str) -> String {
 /// What the partner hears until it hears of this order's end.
 async fn heard_until_confirmed(stack: &Stack, queue: &str, order_id: &str) -> Vec<Value> {
     let mut heard: Vec<Value> = Vec::new();
-    eventually(&format!("the partner hears of {order_id}"), PATIENCE, async || {
+    eventually(&format!("the partner hears of {order_id}"), async || {
         let received = stack.sqs().receive_message().queue_url(queue).max_number_of_messages(10);
         for message in received.send().await.ok()?.messages() {
             heard.push(serde_json::from_str(message.body()?).ok()?);

@@ -18,7 +18,6 @@ use super::xtask::Place;
 
 /// Between two orders that come in.
 const PAUSE: Duration = Duration::from_millis(400);
-const PATIENCE: Duration = Duration::from_secs(90);
 
 #[test]
 fn views_are_built_anew_under_traffic_and_readers_are_sent_there_and_back() {
@@ -125,7 +124,7 @@ async fn are_right(stack: &Stack, orders: &[String], generations: [u64; 2]) {
             let order: Value = stack.get(&format!("/orders/{order}")).await.ok()?.json().ok()?;
             (order["status"] != "open").then_some(())
         };
-        eventually("every order ends", PATIENCE, ended).await;
+        eventually("every order ends", ended).await;
     }
     // The generation that readers do not see may be moments behind.
     let right = async || {
@@ -135,7 +134,7 @@ async fn are_right(stack: &Stack, orders: &[String], generations: [u64; 2]) {
         assert_eq!(kept.len(), orders.len());
         books.views().is_empty().then_some(())
     };
-    eventually("every view equals the fold of its events", PATIENCE, right).await;
+    eventually("every view equals the fold of its events", right).await;
 }
 
 /// The events and the views.

@@ -9,10 +9,8 @@ use localcloud::{LocalCloud, Stack};
 use serde_json::{Value, json};
 use shop::testing::place_order;
 
-use super::clouds::{eventually, own, run};
+use super::clouds::{PATIENCE, eventually, own, run};
 use super::ops::ops;
-
-const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Tables that change by themselves: the breaker's, and how far the scheduled reconciliation has come.
 const OWN_PACE: [&str; 2] = ["CircuitsTable", "ProjectionsTable"];
@@ -74,7 +72,7 @@ async fn all_have_ended(stack: &Stack) -> Vec<String> {
             let view: Value = stack.get(&format!("/orders/{id}")).await.ok()?.json().ok()?;
             (view["status"] == end).then_some(())
         };
-        eventually(&format!("the order {key} is {end}"), PATIENCE, ended).await;
+        eventually(&format!("the order {key} is {end}"), ended).await;
         ids.push(id);
     }
     ids
@@ -94,7 +92,7 @@ async fn quiet(stack: &Stack) {
         }
         stack.items("OutboxTable").await.ok()?.is_empty().then_some(())
     };
-    eventually("nothing is on its way", PATIENCE, calm).await;
+    eventually("nothing is on its way", calm).await;
 }
 
 /// All that a replay must not change: rows, the gateway's books, mails.

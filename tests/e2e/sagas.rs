@@ -1,15 +1,11 @@
 //! The orchestrated saga on the deployed system: over HTTP, through the rules, by a state machine that calls the functions.
 
-use std::time::Duration;
-
 use localcloud::{Stack, products, sample_order};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::clouds::{eventually, run, shared};
 use super::ops::ops;
-
-const PATIENCE: Duration = Duration::from_secs(90);
 
 /// An order of so many pieces of a product that costs 89.90.
 fn order(quantity: u32, card: &str, country: &str) -> Value {
@@ -34,7 +30,7 @@ async fn end_of(stack: &Stack, order: &Value) -> (String, Value) {
         let view: Value = stack.get(&format!("/orders/{id}")).await.unwrap().json().unwrap();
         (view["status"] != "open").then_some(view)
     };
-    let view = eventually("the order has ended", PATIENCE, ended).await;
+    let view = eventually("the order has ended", ended).await;
     (id, view)
 }
 
@@ -44,7 +40,7 @@ async fn execution_of(stack: &Stack, order_id: &str) -> Option<String> {
         let status = stack.execution(order_id).await.unwrap();
         (status.as_deref() != Some("RUNNING")).then_some(status)
     };
-    eventually("the execution has ended", PATIENCE, ended).await
+    eventually("the execution has ended", ended).await
 }
 
 /// The states that its story says its execution was in, but for those of the fork's branches, which the local cloud does not tell.

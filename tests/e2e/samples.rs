@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use localcloud::Stack;
 use serde_json::Value;
@@ -120,6 +119,6 @@ fn every_sample_works_on_the_deployed_functions() {
             let order: Value = stack.get(ORDER).await.ok()?.json().ok()?;
             (order["status"] == "confirmed").then_some(())
         };
-        eventually("the samples' order is confirmed", Duration::from_secs(60), ended).await;
+        eventually("the samples' order is confirmed", ended).await;
     });
 }

@@ -9,13 +9,11 @@ use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 
-use super::clouds::eventually;
+use super::clouds::{PATIENCE, eventually, within};
 use super::processes::{descendants, living};
 use super::samples::{STORY, file, succeeded};
 
 const HOST: &str = "127.0.0.1";
-/// To disappear.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// To begin to listen, on a machine that compiles; and to compile a function, which its first invocation does.
 const COMPILED: Duration = Duration::from_secs(600);
 
@@ -29,7 +27,7 @@ pub(crate) async fn every_sample_works_outside_of_the_cloud(up: &Value) {
     watch.stdout(told.try_clone().unwrap()).stderr(told).process_group(0);
     let mut watch = watch.spawn().unwrap();
     let group = watch.id().unwrap().cast_signed();
-    eventually("cargo lambda watch listens", COMPILED, async || {
+    within(COMPILED, "cargo lambda watch listens", async || {
         TcpStream::connect(format!("{HOST}:{port}")).await.ok().map(drop)
     })
     .await;
@@ -46,7 +44,7 @@ pub(crate) async fn every_sample_works_outside_of_the_cloud(up: &Value) {
     kill_process_group(Pid::from_raw(group).unwrap(), Signal::TERM).unwrap();
     tokio::time::timeout(PATIENCE, watch.wait()).await.expect("cargo lambda watch must end").unwrap();
     let nothing = async || living(&started).is_empty().then_some(());
-    eventually("no function of cargo lambda watch lives on", PATIENCE, nothing).await;
+    eventually("no function of cargo lambda watch lives on", nothing).await;
 }
 
 async fn invoke(tools: &Tools, port: &str, function: &str, sample: &str) -> Output {

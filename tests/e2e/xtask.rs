@@ -12,13 +12,11 @@ use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::sync::OnceCell;
 
-use super::clouds::eventually;
+use super::clouds::{PATIENCE, eventually};
 use super::processes::{descendants, living, that_use};
 
 /// Setting up takes half a minute; a first build may have to be waited for, beside others.
-const PATIENCE: Duration = Duration::from_secs(1_800);
-/// How long what was killed may take to disappear.
-const GONE: Duration = Duration::from_secs(10);
+const COMMAND_ENDS: Duration = Duration::from_secs(1_800);
 
 static BINARY: OnceCell<PathBuf> = OnceCell::const_new();
 
@@ -57,7 +55,7 @@ impl Place {
     pub(crate) async fn try_run(&self, arguments: &[&str]) -> Output {
         let mut command = self.command(arguments).await;
         let output = command.stdout(Stdio::piped()).stderr(Stdio::piped()).output();
-        tokio::time::timeout(PATIENCE, output).await.expect("a command must end").unwrap()
+        tokio::time::timeout(COMMAND_ENDS, output).await.expect("a command must end").unwrap()
     }
 
     /// Starts a command.
@@ -77,7 +75,7 @@ impl Place {
     /// Waits until nothing runs any more that has to do with this place.
     pub(crate) async fn is_left(&self) {
         let nothing = async || that_use(self.folder()).is_empty().then_some(());
-        eventually("no process is left behind", GONE, nothing).await;
+        eventually("no process is left behind", nothing).await;
     }
 }
 
@@ -106,13 +104,13 @@ impl Running {
             }
             false
         };
-        let heard = tokio::time::timeout(PATIENCE, heard).await;
+        let heard = tokio::time::timeout(COMMAND_ENDS, heard).await;
         assert_eq!(heard, Ok(true), "it never said: {text}");
     }
 
     /// Waits until it ends by itself; answers its exit code.
     pub(crate) async fn ended(mut self) -> Option<i32> {
-        tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("it must end").unwrap().code()
+        tokio::time::timeout(COMMAND_ENDS, self.child.wait()).await.expect("it must end").unwrap().code()
     }
 
     /// Sends it a signal and answers its exit code, if it had one, once it and all that it started have gone.
@@ -121,9 +119,9 @@ impl Running {
         let started = descendants(id);
         assert!(!started.is_empty(), "it had started something");
         kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
-        let status = tokio::time::timeout(GONE, self.child.wait()).await.expect("it must end").unwrap();
+        let status = tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("it must end").unwrap();
         let nothing = async || living(&started).is_empty().then_some(());
-        eventually("nothing that it started lives on", GONE, nothing).await;
+        eventually("nothing that it started lives on", nothing).await;
         status.code()
     }
 }

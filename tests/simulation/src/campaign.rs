@@ -5,8 +5,9 @@ use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 
 use crate::bus::Delivered;
@@ -86,7 +87,7 @@ pub struct Report {
     pub faults: BTreeMap<Kind, u64>,
     /// What went wrong.
     pub failures: Vec<Failure>,
-    /// How long the runs took one core; what it takes to shorten one that failed does not count.
+    /// How long the runs kept one core busy; what it takes to shorten one that failed does not count.
     pub took: Duration,
 }
 
@@ -98,7 +99,7 @@ enum News {
         options: Options,
         /// What came of it.
         outcome: Box<Outcome>,
-        /// How long it took.
+        /// How long it kept its core busy.
         took: Duration,
     },
     /// It failed, and is shortened: that of this seed.
@@ -118,9 +119,7 @@ impl Report {
         let failures = AtomicUsize::new(self.failures.len());
         let runs = runs.take_while(|_| failures.load(Ordering::Relaxed) < ENOUGH);
         let once = |simulator: &Simulator, options: Options, tell: &dyn Fn(News)| {
-            let begun = Instant::now();
-            let outcome = simulator.run(&options)?;
-            let took = begun.elapsed();
+            let (outcome, took) = timed(simulator, &options)?;
             if !outcome.violations.is_empty() && failures.fetch_add(1, Ordering::Relaxed) < ENOUGH {
                 tell(News::Shortening(options.seed));
                 tell(News::Failed(shorten(simulator, &options, &outcome)?));
@@ -200,6 +199,14 @@ pub type Progress<'a> = &'a dyn Fn(Step);
 
 /// How many failures end a campaign: one that fails everywhere is known well enough.
 const ENOUGH: usize = 3;
+
+/// Runs once, and tells how long this thread was busy with it, whatever else the machine does.
+fn timed(simulator: &Simulator, options: &Options) -> Result<(Outcome, Duration), SetupError> {
+    let busy = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default();
+    let begun = busy();
+    let outcome = simulator.run(options)?;
+    Ok((outcome, busy().saturating_sub(begun)))
+}
 
 /// Works these off on as many threads as the simulator has jobs, each with a simulator of its own. This thread takes what
 /// is told of them, as it comes.
@@ -291,9 +298,8 @@ fn every_kill(
     report: &mut Report,
     progress: Progress<'_>,
 ) -> Result<Vec<Delivered>, SetupError> {
-    let begun = Instant::now();
-    let whole = simulator.run(calm)?;
-    report.add(calm, &whole, begun.elapsed());
+    let (whole, took) = timed(simulator, calm)?;
+    report.add(calm, &whole, took);
     if !whole.violations.is_empty() {
         report.failures.push(shorten(simulator, calm, &whole)?);
         return Ok(Vec::new());

@@ -174,7 +174,7 @@ fn print(report: &Report) {
         println!("  again: {}\n", failure.command());
     }
     println!(
-        "{} runs, {} orders, {} steps, {} AWS calls in {:.1} s of one core: {:.0} orders/s",
+        "{} runs, {} orders, {} steps, {} AWS calls in {:.1} s of one core: {:.1} orders/s",
         report.seeds,
         report.orders,
         report.steps,
