@@ -56,8 +56,8 @@ fn as_many_runs_at_a_time_come_to_the_same() {
 #[test]
 fn runs_that_fail_at_a_time_are_told_of_by_their_seeds_until_enough_is_known() {
     let faults = vec![simulation::fault::Kind::Duplicate];
-    let options = Options { faults, times: 5, worth: Some(Worth::High), ..Options::new(1, 1) };
-    let options = Options { planted: Some(Planted::StartWithoutName), ..options };
+    let options = Options { faults, times: 5, ..Options::new(1, 1) };
+    let options = Options { planted: Some(Planted::Unguarded), ..options };
     let report = random(&simulator().with_jobs(3), &options, 1_000, &quiet).unwrap();
     let seeds: Vec<_> = report.failures.iter().map(|failure| failure.options.seed).collect();
     assert!(seeds.len() == 3 && seeds.is_sorted(), "{seeds:?}");
