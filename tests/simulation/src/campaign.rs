@@ -102,8 +102,8 @@ enum News {
         /// How long it kept its core busy.
         took: Duration,
     },
-    /// It failed, and is shortened: that of this seed.
-    Shortening(u64),
+    /// That of this seed failed, and is shortened.
+    Broken(u64, Vec<Violation>),
     /// It is shortened.
     Failed(Failure),
 }
@@ -121,7 +121,7 @@ impl Report {
         let once = |simulator: &Simulator, options: Options, tell: &dyn Fn(News)| {
             let (outcome, took) = timed(simulator, &options)?;
             if !outcome.violations.is_empty() && failures.fetch_add(1, Ordering::Relaxed) < ENOUGH {
-                tell(News::Shortening(options.seed));
+                tell(News::Broken(options.seed, outcome.violations.clone()));
                 tell(News::Failed(shorten(simulator, &options, &outcome)?));
             }
             tell(News::Ran { options, outcome: Box::new(outcome), took });
@@ -132,7 +132,7 @@ impl Report {
                 self.add(&options, &outcome, took);
                 progress(Step::Done { runs: self.seeds, orders: self.orders });
             }
-            News::Shortening(seed) => progress(Step::Shortening(seed)),
+            News::Broken(seed, violations) => progress(Step::Broken { seed, violations }),
             News::Failed(failure) => self.failures.push(failure),
         })
     }
@@ -181,7 +181,7 @@ impl Report {
 }
 
 /// How far a campaign has come.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Step {
     /// So many runs are done.
     Done {
@@ -190,8 +190,13 @@ pub enum Step {
         /// Orders in all of them.
         orders: u64,
     },
-    /// The run of this seed broke a promise, and smaller ones are looked for that do.
-    Shortening(u64),
+    /// A run broke promises, and smaller ones are looked for that do.
+    Broken {
+        /// Its seed.
+        seed: u64,
+        /// What broke.
+        violations: Vec<Violation>,
+    },
 }
 
 /// Told of each step.
@@ -301,6 +306,7 @@ fn every_kill(
     let (whole, took) = timed(simulator, calm)?;
     report.add(calm, &whole, took);
     if !whole.violations.is_empty() {
+        progress(Step::Broken { seed: calm.seed, violations: whole.violations.clone() });
         report.failures.push(shorten(simulator, calm, &whole)?);
         return Ok(Vec::new());
     }

@@ -63,7 +63,12 @@ fn run(cli: &Simulation) -> Result<bool, Box<dyn std::error::Error>> {
                 orders as f64 / seconds
             ));
         }
-        Step::Shortening(seed) => bar.set_message(format!("seed {seed} broke a promise, and is shortened")),
+        Step::Broken { seed, violations } => bar.suspend(|| {
+            for violation in violations {
+                eprintln!("✗ seed {seed}: {}: {}", violation.promise, violation.detail);
+            }
+            eprintln!("  Looking for a shorter run that breaks it; this may take minutes.");
+        }),
     };
     if cli.trace {
         println!("{}", simulator.run(&Options { traced: true, ..options.clone() })?.trace);

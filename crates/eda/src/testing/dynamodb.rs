@@ -87,14 +87,21 @@ impl DynamoDb {
         found.get_mut("Item").map(Value::take).filter(|item| !item.is_null())
     }
 
-    /// All items of a table, in DynamoDB's JSON. One page of a megabyte, which no test fills.
+    /// All items of a table, in DynamoDB's JSON.
     #[must_use]
     pub fn items(&self, table: &str) -> Vec<Value> {
-        let request = serde_json::from_value(json!({ "TableName": table })).expect("a request");
-        let mut found = serde_json::to_value(self.0.scan(request).expect("an answer")).expect("JSON");
-        match found.get_mut("Items").map(Value::take) {
-            Some(Value::Array(items)) => items,
-            _ => Vec::new(),
+        let mut items = Vec::new();
+        let mut request = json!({ "TableName": table });
+        loop {
+            let page = self.0.scan(serde_json::from_value(request.clone()).expect("a request"));
+            let mut page = serde_json::to_value(page.expect("an answer")).expect("JSON");
+            if let Some(Value::Array(found)) = page.get_mut("Items").map(Value::take) {
+                items.extend(found);
+            }
+            match page.get_mut("LastEvaluatedKey").map(Value::take) {
+                Some(key) if !key.is_null() => request["ExclusiveStartKey"] = key,
+                _ => return items,
+            }
         }
     }
 }
@@ -149,4 +156,26 @@ fn typed_value(value: &Value) -> Option<aws_sdk_dynamodb::types::AttributeValue>
         "M" => A::M(typed(value)),
         _ => A::Null(true),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_items_are_more_than_a_page_of_a_megabyte() {
+        let create_table = json!({
+            "TableName": "Table",
+            "AttributeDefinitions": [{ "AttributeName": "id", "AttributeType": "S" }],
+            "KeySchema": [{ "AttributeName": "id", "KeyType": "HASH" }],
+            "BillingMode": "PAY_PER_REQUEST",
+        });
+        let table = TableDefinition { name: "Table".to_owned(), create_table, time_to_live: None };
+        let database = DynamoDb::with_tables(&[table], Ambient::system());
+        let large = "x".repeat(390 * 1_024);
+        for id in 0..7 {
+            database.put("Table", &json!({ "id": { "S": id.to_string() }, "text": { "S": large } }));
+        }
+        assert_eq!(database.items("Table").len(), 7);
+    }
 }
