@@ -91,15 +91,16 @@ impl DynamoDb {
     #[must_use]
     pub fn items(&self, table: &str) -> Vec<Value> {
         let mut items = Vec::new();
-        let mut request = json!({ "TableName": table });
+        let mut from = Value::Null;
         loop {
-            let page = self.0.scan(serde_json::from_value(request.clone()).expect("a request"));
+            let request = json!({ "TableName": table, "ExclusiveStartKey": from });
+            let page = self.0.scan(serde_json::from_value(request).expect("a request"));
             let mut page = serde_json::to_value(page.expect("an answer")).expect("JSON");
             if let Some(Value::Array(found)) = page.get_mut("Items").map(Value::take) {
                 items.extend(found);
             }
             match page.get_mut("LastEvaluatedKey").map(Value::take) {
-                Some(key) if !key.is_null() => request["ExclusiveStartKey"] = key,
+                Some(key) if !key.is_null() => from = key,
                 _ => return items,
             }
         }
