@@ -80,7 +80,7 @@ impl Signed {
             endpoint: endpoint.trim_end_matches('/').to_owned(),
             service,
             region,
-            credentials: aws.sdk.credentials_provider(),
+            credentials: aws.credentials.clone(),
             ambient: aws.ambient(),
         })
     }

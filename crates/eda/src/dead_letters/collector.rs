@@ -89,10 +89,7 @@ impl Collector {
             spine: Spine::new(aws.dynamodb(), config.outbox.clone(), aws.ambient()),
             sqs: aws.sqs(),
             store: BodyStore::new(aws, &config.bucket)?,
-            streams: Streams {
-                dynamodb: aws_sdk_dynamodbstreams::Client::new(aws.sdk()),
-                kinesis: aws_sdk_kinesis::Client::new(aws.sdk()),
-            },
+            streams: Streams { dynamodb: aws.dynamodb_streams(), kinesis: aws.kinesis() },
             config,
         })
     }

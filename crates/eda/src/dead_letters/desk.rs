@@ -114,7 +114,7 @@ impl Desk {
         Ok(Self {
             dynamodb: aws.dynamodb(),
             sqs: aws.sqs(),
-            lambda: aws_sdk_lambda::Client::new(aws.sdk()),
+            lambda: aws.lambda(),
             rows: Rows::new(aws.dynamodb()),
             spine: Spine::new(aws.dynamodb(), config.outbox.clone(), aws.ambient()),
             store: BodyStore::new(aws, &config.bucket)?,

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use aws_config::SdkConfig;
-use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
+use aws_sdk_dynamodb::config::{
+    BehaviorVersion, Credentials, Region, SharedCredentialsProvider, StalledStreamProtectionConfig,
+};
 use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use percent_encoding::percent_decode_str;
@@ -23,6 +25,7 @@ pub fn sdk_config(http: SharedHttpClient, region: Region) -> SdkConfig {
         .region(region)
         .endpoint_url(TEST_ENDPOINT)
         .credentials_provider(SharedCredentialsProvider::new(Credentials::for_tests()))
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .sleep_impl(TokioSleep::new())
         .timeout_config(timeouts())
         .http_client(http)
