@@ -22,8 +22,12 @@ const PROJECTIONS: &str = "ProjectionsTable";
 /// The circuit breakers' table.
 const CIRCUITS: &str = "CircuitsTable";
 
-/// The longest outage of the gateway, in seconds: nothing may come of it but delay.
-const LONGEST_OUTAGE: u64 = 4 * 60 * 60;
+/// A scan looks at so many times as many items per page as a query, so that it does not take hundreds of pages.
+const SCANNED: u64 = 10;
+
+/// How long the gateway is out of order: nothing may come of it but delay.
+const SHORTEST_OUTAGE: Duration = Duration::from_secs(60);
+const LONGEST_OUTAGE: Duration = Duration::from_secs(4 * 60 * 60);
 
 impl World {
     /// Takes a request that was just sent.
@@ -163,7 +167,7 @@ impl World {
     fn strike_gateway(&mut self, invocation: u64) {
         if self.strikes(Kind::GatewayOutage, invocation) {
             self.faults.never_again(Kind::GatewayOutage);
-            let lasts = Duration::from_secs(self.faults.rng().u64(60..=LONGEST_OUTAGE));
+            let lasts = self.faults.lasting(SHORTEST_OUTAGE, LONGEST_OUTAGE);
             self.outage_until = Some(Instant::now() + lasts);
         }
         if self.outage_until.is_some_and(|until| Instant::now() < until) {
@@ -359,8 +363,9 @@ impl World {
         let repeated = status == 200 && token.is_some_and(|token| !self.tokens.insert(token));
         if status == 200 && !operation.ends_with("GetItem") && !repeated {
             // Where a task stopped is no work done.
-            let place = body.get("TableName").is_some_and(|table| table == PROJECTIONS);
-            self.writes += u64::from(!place);
+            if body.get("TableName").is_none_or(|table| table != PROJECTIONS) {
+                self.wrote(invocation);
+            }
             self.note(operation, &body);
         }
         (status, answer)
@@ -372,7 +377,8 @@ impl World {
     fn pages(&mut self, operation: &str, mut body: Value, invocation: u64) -> (u16, String) {
         let short = self.strikes(Kind::ShortPage, invocation).then(|| self.faults.rng().u64(1..=3));
         let asked = body.get("Limit").and_then(Value::as_u64);
-        if let Some(most) = short.into_iter().chain(self.page).chain(asked).min()
+        let large = self.page.map(|items| if operation == "Scan" { SCANNED * items } else { items });
+        if let Some(most) = short.into_iter().chain(large).chain(asked).min()
             && let Some(fields) = body.as_object_mut()
         {
             fields.insert("Limit".to_owned(), json!(most));
@@ -416,7 +422,7 @@ impl World {
                 return (status, answer);
             }
             self.meter.count("BatchWriteItem", &answer);
-            self.writes += 1;
+            self.wrote(invocation);
             self.note("BatchWriteItem", &body);
         }
         (200, json!({ "UnprocessedItems": left }).to_string())

@@ -53,9 +53,9 @@ impl Clients {
         let count = i64::try_from(orders).unwrap_or(i64::MAX);
         // Scarce in some runs, so that orders compete for the last pieces.
         let stock = match story {
+            None if options.most_faults > 0 => [count * 4, count, count / 2 + 1][rng.usize(0..3)],
             // Where nothing goes wrong, nothing but the product at the bound runs short.
-            Some(_) => (count * 4).max(13),
-            None => [count * 4, count, count / 2 + 1][rng.usize(0..3)],
+            _ => (count * 4).max(13),
         };
         let orders = (0..orders).map(|index| {
             let story = story.unwrap_or_else(|| match rng.u8(0..20) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use fastrand::Rng;
 
@@ -109,14 +110,16 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// The faults of a run. Each seed takes some of the kinds and makes some frequent, others rare: runs that differ
-    /// find more than runs that are all the same mixture. All of them are so many times as frequent as they are by themselves.
+    /// The faults of a run. Each seed takes half of the kinds and makes some frequent, others rare: runs that differ
+    /// find more than runs that are all the same mixture, in which one kind hides what another would show. All of them are
+    /// so many times as frequent as they are by themselves.
+    /// <https://doi.org/10.1145/2338965.2336763>
     #[must_use]
     pub fn new(seed: u64, allowed: &[Kind], most: u32, times: u32) -> Self {
         let mut rng = Rng::with_seed(seed ^ 0xFA_17);
         let mut rates = BTreeMap::new();
         for kind in Kind::ALL {
-            let (taken, strength) = (rng.f64() < 0.7, [0.3, 1.0, 1.0, 3.0][rng.usize(0..4)]);
+            let (taken, strength) = (rng.f64() < 0.5, [0.3, 1.0, 1.0, 3.0][rng.usize(0..4)]);
             if taken && allowed.contains(kind) {
                 rates.insert(*kind, (kind.rate() * strength * f64::from(times)).min(1.0));
             }
@@ -155,6 +158,12 @@ impl Faults {
     #[must_use]
     pub fn struck(&self) -> &BTreeMap<Kind, u64> {
         &self.struck
+    }
+
+    /// A time between these two, as likely to be a few times the shortest as to be a fraction of the longest.
+    pub fn lasting(&mut self, shortest: Duration, longest: Duration) -> Duration {
+        let (shortest, longest) = (shortest.as_secs_f64(), longest.as_secs_f64());
+        Duration::from_secs_f64(shortest * (longest / shortest).powf(self.rng.f64()))
     }
 
     /// Random numbers that belong to the faults.

@@ -58,6 +58,9 @@ pub fn receivable(
     locked: bool,
     shuffled: Option<&mut Rng>,
 ) -> Vec<usize> {
+    if messages.iter().all(|message| message.visible_at > now) {
+        return Vec::new();
+    }
     let group =
         |message: &Message| message.place.as_ref().map(|place| place.group.clone()).unwrap_or_default();
     let busy = messages.iter().filter(|message| message.visible_at > now).map(group);

@@ -284,8 +284,7 @@ impl World {
         let id = self.next_id();
         self.say(|| format!("  ops#{id} {what}"));
         let deadline = Instant::now() + SHIFT;
-        let (function, spared, struck) = (PERSON, false, false);
-        self.invocations.insert(id, Invocation { function, work: Work::Operate, deadline, spared, struck });
+        self.invocations.insert(id, Invocation::new(PERSON, Work::Operate, deadline, false));
         let work = work(self.person.desk.clone(), self.person.routes.clone());
         let work = async move {
             match work.await {

@@ -36,7 +36,10 @@ enum Action {
 const LONGEST: Duration = Duration::from_secs(6 * 24 * 60 * 60);
 
 /// The longest pause of a schedule while nothing goes on.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30 * 60);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2 * 60 * 60);
+
+/// After nothing was written for so long, what is written rouses the schedules.
+const QUIET: Duration = Duration::from_secs(10 * 60);
 
 impl World {
     /// Runs until all is quiet, or a promise is broken.
@@ -212,7 +215,7 @@ impl World {
         let (Some(runner), Some(timeout)) = (self.runners.get(function).cloned(), timeout) else { return };
         let id = self.next_id();
         let deadline = Instant::now() + timeout;
-        self.invocations.insert(id, Invocation { function, work, deadline, spared, struck: false });
+        self.invocations.insert(id, Invocation::new(function, work, deadline, spared));
         let future = async move { runner.invoke(payload, Deadline::after(timeout)).await };
         self.executor.spawn(id, INVOCATION.scope(id, future));
     }
@@ -289,9 +292,10 @@ impl World {
             Work::Read { order } => self.was_read(order, answer),
             Work::Tick { schedule } => {
                 self.reconciled(&name, answer.as_ref());
+                let failed = !matches!(answer, Some(Answer::Task(_)));
                 let writes = self.writes;
                 if let Some(schedule) = self.schedules.get_mut(schedule) {
-                    let busy = schedule.writes != writes;
+                    let busy = failed || schedule.writes != writes;
                     let pause = if busy { schedule.interval } else { schedule.pause * 2 };
                     schedule.pause = pause.min(LONGEST_PAUSE);
                     schedule.next = Instant::now() + schedule.pause;
@@ -313,6 +317,21 @@ impl World {
             self.say(|| format!("  {name}#{next} is due"));
         }
         self.invoke(function, Work::Tick { schedule: index }, Payload::Task(scheduled()), false);
+    }
+
+    /// An invocation wrote something. Where that ends a quiet time, schedules keep to their intervals again.
+    pub(crate) fn wrote(&mut self, invocation: u64) {
+        let now = Instant::now();
+        self.writes += 1;
+        let writer = self.invocations.get(&invocation);
+        let ticks = writer.is_some_and(|writer| matches!(writer.work, Work::Tick { .. }));
+        if !ticks && now.duration_since(self.written) > QUIET {
+            for schedule in self.schedules.iter_mut().filter(|schedule| !schedule.running) {
+                schedule.pause = schedule.interval;
+                schedule.next = schedule.next.min(now + schedule.interval);
+            }
+        }
+        self.written = now;
     }
 
     /// DynamoDB deletes expired rows, some time later. Only a planted mistake makes rows expire within a run.

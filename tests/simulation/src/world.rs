@@ -57,6 +57,13 @@ pub(crate) struct Invocation {
     pub(crate) struck: bool,
 }
 
+impl Invocation {
+    /// One that has just begun.
+    pub(crate) fn new(function: usize, work: Work, deadline: Instant, spared: bool) -> Self {
+        Self { function, work, deadline, spared, struck: false }
+    }
+}
+
 /// What an invocation works on.
 pub(crate) enum Work {
     Messages {
@@ -104,7 +111,7 @@ pub(crate) struct Call {
     pub(crate) slow: bool,
 }
 
-/// A schedule. It is invoked at least once per interval, later where nothing goes on.
+/// A schedule. It is invoked once per interval, less often while nothing goes on.
 pub(crate) struct Schedule {
     pub(crate) function: usize,
     pub(crate) interval: Duration,
@@ -201,6 +208,8 @@ pub(crate) struct World {
     pub(crate) aws_calls: u64,
     pub(crate) decided: u64,
     pub(crate) writes: u64,
+    /// When the last of them was made.
+    pub(crate) written: Instant,
 }
 
 /// Who places the orders.
@@ -229,17 +238,17 @@ impl World {
         let client = SharedHttpClient::new(network.clone());
         // A region of its own: clients of one region share their retry budget across the process.
         let sdk = sdk_config(client, Region::new(format!("simulation-{run}")));
+        let aws = Aws::from_parts(sdk, clock.skewed(SignedDuration::ZERO)).unsigned();
         let mut runners = Vec::with_capacity(system.functions.len());
         for function in &system.functions {
             let mut skew = SignedDuration::ZERO;
             if faults.strike(Kind::ClockSkew) {
                 skew = SignedDuration::from_millis(faults.rng().i64(-30_000..=30_000));
             }
-            let aws = Aws::from_parts(sdk.clone(), clock.skewed(skew));
+            let aws = aws.with_ambient(clock.skewed(skew));
             let variables = function.environment.clone().into_iter().collect();
             runners.extend(Runner::of(&function.name, aws, variables));
         }
-        let person = Aws::from_parts(sdk, clock.skewed(SignedDuration::ZERO));
         let database = DynamoDb::with_tables(&system.tables, clock.skewed(SignedDuration::ZERO));
         let page = faults.strike(Kind::LargeItems).then(|| faults.rng().u64(1..=3));
         let mut settings = Settings::new(GATEWAY_KEY);
@@ -279,7 +288,7 @@ impl World {
         });
         let mut world = Self {
             imports: Imports::default(),
-            person: Person::new(&person, &queues)?,
+            person: Person::new(&aws, &queues)?,
             queues,
             readers: system.stream_mappings.iter().map(|mapping| Reader::new(mapping.clone(), now)).collect(),
             schedules: schedules.collect(),
@@ -319,6 +328,7 @@ impl World {
             aws_calls: 0,
             decided: 0,
             writes: 0,
+            written: now,
         };
         world.install_machines();
         for item in seeds {
