@@ -77,6 +77,7 @@ pub(crate) fn timeouts() -> TimeoutConfig {
 #[derive(Clone)]
 pub struct Aws {
     sdk: SdkConfig,
+    /// Those of the configuration it was made from: of what is signed by hand.
     credentials: Option<SharedCredentialsProvider>,
     clients: Arc<Clients>,
     ambient: Ambient,
