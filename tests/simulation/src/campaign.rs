@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::bus::Delivered;
 use crate::cost::Cost;
-use crate::fault::Kind;
+use crate::fault::{Faults, Kind};
 use crate::options::{Options, Story, Worth};
 use crate::planted::Planted;
 use crate::run::{Outcome, SetupError, Simulator};
@@ -382,7 +382,7 @@ pub fn measure(simulator: &Simulator) -> Result<Cost, SetupError> {
 
 /// The smallest run that still fails, among those with fewer orders and fewer faults, with its story.
 fn shorten(simulator: &Simulator, options: &Options, outcome: &Outcome) -> Result<Failure, SetupError> {
-    let mut best = options.clone();
+    let mut best = Options { faults: Faults::taken(options.seed, &options.faults), ..options.clone() };
     let fails = |candidate: &Options| -> Result<bool, SetupError> {
         Ok(!simulator.run(candidate)?.violations.is_empty())
     };

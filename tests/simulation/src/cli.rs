@@ -12,7 +12,7 @@ pub(crate) struct Simulation {
     /// Orders per run
     #[arg(long, default_value_t = 20)]
     pub(crate) orders: usize,
-    /// Kinds of faults, separated by commas: all, none, or names that --list shows
+    /// Kinds of faults, separated by commas: all, of which each seed takes half, none, or names that --list shows
     #[arg(long, default_value = "all")]
     pub(crate) faults: String,
     /// The first seed

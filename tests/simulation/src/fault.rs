@@ -110,9 +110,9 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// The faults of a run. Each seed takes half of the kinds and makes some frequent, others rare: runs that differ
-    /// find more than runs that are all the same mixture, in which one kind hides what another would show. All of them are
-    /// so many times as frequent as they are by themselves.
+    /// The faults of a run. Where all kinds are allowed, each seed takes half of them; of fewer it takes each. It makes some
+    /// frequent, others rare: runs that differ find more than runs that are all the same mixture, in which one kind hides
+    /// what another would show. All of them are so many times as frequent as they are by themselves.
     /// <https://doi.org/10.1145/2338965.2336763>
     #[must_use]
     pub fn new(seed: u64, allowed: &[Kind], most: u32, times: u32) -> Self {
@@ -120,11 +120,18 @@ impl Faults {
         let mut rates = BTreeMap::new();
         for kind in Kind::ALL {
             let (taken, strength) = (rng.f64() < 0.5, [0.3, 1.0, 1.0, 3.0][rng.usize(0..4)]);
-            if taken && allowed.contains(kind) {
+            let named = allowed.len() < Kind::ALL.len();
+            if (taken || named) && allowed.contains(kind) {
                 rates.insert(*kind, (kind.rate() * strength * f64::from(times)).min(1.0));
             }
         }
         Self { rng, rates, left: most, struck: BTreeMap::new() }
+    }
+
+    /// The kinds that a seed takes. A run that is allowed these alone is the same.
+    #[must_use]
+    pub fn taken(seed: u64, allowed: &[Kind]) -> Vec<Kind> {
+        Self::new(seed, allowed, u32::MAX, 1).rates.into_keys().collect()
     }
 
     /// Whether a kind of fault strikes now. Those that have struck are counted.
@@ -169,5 +176,19 @@ impl Faults {
     /// Random numbers that belong to the faults.
     pub fn rng(&mut self) -> &mut Rng {
         &mut self.rng
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_takes_half_of_all_kinds_and_each_of_those_that_are_named() {
+        let all: usize = (0..100).map(|seed| Faults::taken(seed, Kind::ALL).len()).sum();
+        let half = 100 * Kind::ALL.len() / 2;
+        assert!((half - half / 10..=half + half / 10).contains(&all), "{all}");
+        let named = [Kind::Duplicate, Kind::LargeItems];
+        assert!((0..100).all(|seed| Faults::taken(seed, &named) == named));
     }
 }

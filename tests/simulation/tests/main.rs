@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use simulation::campaign::{Step, measure, planted, random, systematic};
+use simulation::fault::{Faults, Kind};
 use simulation::planted::Planted;
 use simulation::{KillPoint, Options, Simulator, Story, Worth};
 
@@ -44,6 +45,17 @@ fn a_seed_gives_the_same_story_to_the_byte() {
 }
 
 #[test]
+fn a_run_is_the_same_when_the_kinds_of_faults_are_named_that_it_takes() {
+    for seed in [3, 7] {
+        let all = Options { traced: true, ..Options::new(seed, 4) };
+        let named = Options { faults: Faults::taken(seed, &all.faults), ..all.clone() };
+        let (all, named) = (simulator().run(&all).unwrap(), simulator().run(&named).unwrap());
+        assert!(!all.faults.is_empty());
+        assert_eq!(all.trace, named.trace, "seed {seed}");
+    }
+}
+
+#[test]
 fn as_many_runs_at_a_time_come_to_the_same() {
     let of = |jobs| {
         let report = random(&simulator().with_jobs(jobs), &Options::new(1, 1), 3, &quiet).unwrap();
@@ -55,7 +67,7 @@ fn as_many_runs_at_a_time_come_to_the_same() {
 
 #[test]
 fn runs_that_fail_at_a_time_are_told_of_by_their_seeds_until_enough_is_known() {
-    let faults = vec![simulation::fault::Kind::Duplicate];
+    let faults = vec![Kind::Duplicate];
     let options = Options { faults, times: 5, ..Options::new(1, 1) };
     let options = Options { planted: Some(Planted::Unguarded), ..options };
     let report = random(&simulator().with_jobs(3), &options, 1_000, &quiet).unwrap();
@@ -117,7 +129,6 @@ fn a_function_may_die_before_and_after_every_call_of_an_orchestrated_order_and_i
 
 #[test]
 fn no_order_of_high_value_breaks_a_promise_whatever_the_scheduler_does() {
-    use simulation::fault::Kind;
     let options = Options { worth: Some(Worth::High), ..Options::new(1_000, 4) };
     let report = random(&simulator(), &options, 30, &quiet).unwrap();
     assert_unbroken(&report);
@@ -126,7 +137,6 @@ fn no_order_of_high_value_breaks_a_promise_whatever_the_scheduler_does() {
 
 #[test]
 fn replaying_everything_under_traffic_changes_nothing() {
-    use simulation::fault::Kind;
     let faults = vec![Kind::Replay, Kind::Duplicate, Kind::Reorder, Kind::Delay, Kind::KillAfter];
     let report = random(&simulator(), &Options { faults, ..Options::new(1, 6) }, 30, &quiet).unwrap();
     assert_unbroken(&report);
@@ -135,7 +145,6 @@ fn replaying_everything_under_traffic_changes_nothing() {
 
 #[test]
 fn each_order_has_one_receipt_whoever_dies_and_whatever_comes_twice() {
-    use simulation::fault::Kind;
     let rough = [
         Kind::Duplicate,
         Kind::Reorder,
@@ -163,7 +172,6 @@ fn an_import_may_die_before_and_after_every_call_of_a_file_that_comes_twice() {
 
 /// Two windows of lines and more, by a function that has no time for them all.
 fn long_file() -> Options {
-    use simulation::fault::Kind;
     let faults = vec![
         Kind::Reorder,
         Kind::Duplicate,
@@ -190,7 +198,6 @@ fn an_import_that_forgets_what_was_wrong_is_noticed() {
 
 #[test]
 fn a_person_who_sends_dead_letters_again_makes_nothing_happen_twice() {
-    use simulation::fault::Kind;
     let rough = [
         Kind::SpentReceives,
         Kind::Operator,
@@ -223,7 +230,6 @@ fn whoever_takes_dead_letters_in_may_die_before_and_after_every_call() {
 
 #[test]
 fn nothing_comes_of_an_outage_of_the_gateway_but_delay() {
-    use simulation::fault::Kind;
     let rough = [
         Kind::GatewayOutage,
         Kind::Duplicate,
@@ -266,7 +272,6 @@ fn mistakes_made_on_purpose_are_noticed() {
 
 #[test]
 fn mistakes_about_a_gateway_that_is_out_of_order_are_noticed() {
-    use simulation::fault::Kind;
     let outages =
         Options { faults: vec![Kind::GatewayOutage, Kind::Reorder], times: 20, ..Options::new(1, 2) };
     let few = Options { story: Some(Story::Standard), worth: Some(Worth::Standard), ..outages };
@@ -280,7 +285,7 @@ fn mistakes_about_a_gateway_that_is_out_of_order_are_noticed() {
 #[test]
 fn a_record_that_anybody_changes_is_noticed() {
     // It takes a request that arrives when its sender has long given up.
-    let slow = Options { faults: vec![simulation::fault::Kind::SlowCall], times: 10, ..Options::new(1, 4) };
+    let slow = Options { faults: vec![Kind::SlowCall], times: 10, ..Options::new(1, 4) };
     let options = Options { story: Some(Story::Standard), worth: Some(Worth::Standard), ..slow };
     let caught = planted(&simulator(), &options, Planted::UnfencedCompletion, 30).unwrap();
     assert!(caught.seed.is_some(), "nobody noticed {}", caught.planted);
