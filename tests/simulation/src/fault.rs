@@ -118,9 +118,9 @@ impl Faults {
     pub fn new(seed: u64, allowed: &[Kind], most: u32, times: u32) -> Self {
         let mut rng = Rng::with_seed(seed ^ 0xFA_17);
         let mut rates = BTreeMap::new();
+        let named = allowed.len() < Kind::ALL.len();
         for kind in Kind::ALL {
             let (taken, strength) = (rng.f64() < 0.5, [0.3, 1.0, 1.0, 3.0][rng.usize(0..4)]);
-            let named = allowed.len() < Kind::ALL.len();
             if (taken || named) && allowed.contains(kind) {
                 rates.insert(*kind, (kind.rate() * strength * f64::from(times)).min(1.0));
             }
