@@ -31,7 +31,7 @@ fn killing_function_processes_at_random_changes_nothing_but_time() {
 
         killer.abort();
         let log = std::fs::read_to_string(cloud.folder().join("emulator.log")).unwrap();
-        assert!(report.succeeded(), "{report}");
+        assert_eq!(report.broken().count(), 0, "{report}");
         assert_eq!((report.orders.placed, report.orders.unfinished), (60, 0), "{report}");
         let hit = log.matches(DIED).count();
         assert!(hit > 0, "no invocation was under way when its process was killed");

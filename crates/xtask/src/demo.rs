@@ -24,9 +24,10 @@ pub(crate) async fn run(orders: u64, seed: u64, json: bool, keep: bool) -> Resul
         let running = cloud.detach().await?;
         eprintln!("Left running: {} (stop it with `cargo xtask down`)", running.api_url);
     }
-    if report.succeeded() {
+    let broken: Vec<_> = report.broken().map(ToString::to_string).collect();
+    if broken.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
-    eprintln!("error: some order or promise failed; the logs are in {}", logs.display());
+    eprintln!("error: not kept: {}; the logs are in {}", broken.join("; "), logs.display());
     Ok(ExitCode::FAILURE)
 }

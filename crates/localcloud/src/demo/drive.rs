@@ -1,6 +1,6 @@
 //! Places the orders, disturbs them as their stories want it, and follows them to their end.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use eda::event::SagaStyle;
@@ -9,6 +9,7 @@ use futures::{StreamExt as _, TryStreamExt as _, future, stream};
 use http::Method;
 use serde_json::{Value, json};
 
+use super::invariants;
 use super::outage::Outage;
 use super::rebuild::Rebuild;
 use super::report::{Invariant, Orders, Report, Saga, Timings, millis};
@@ -73,6 +74,8 @@ pub(super) struct Driver<'a> {
     pub(super) rebuild: Rebuild,
     pub(super) outage: Outage,
     pub(super) killed: bool,
+    /// Ids of the events that have been heard.
+    heard: HashSet<String>,
 }
 
 impl<'a> Driver<'a> {
@@ -103,7 +106,8 @@ impl<'a> Driver<'a> {
         let (gateway_url, placed, rebuild) = (cloud.gateway_url(), 0, Rebuild::default());
         let killed = options.killed;
         let outage = Outage::new(gateway_url, !killed);
-        Ok(Self { stack, gateway_url, http, tap, orders, placed, stock, rebuild, outage, killed })
+        let heard = HashSet::new();
+        Ok(Self { stack, gateway_url, http, tap, orders, placed, stock, rebuild, outage, killed, heard })
     }
 
     /// Places the first half of the orders, puts poison on every queue meanwhile, and has the views built anew.
@@ -128,8 +132,6 @@ impl<'a> Driver<'a> {
 
     /// Follows the orders until each has ended, or `until`. Meanwhile the second half of them comes in, during an outage.
     pub(super) async fn follow(&mut self, step: &Step, until: Instant) -> Result<(), Error> {
-        let mut by_id = self.by_id();
-        let mut seen = HashSet::new();
         let mut ticked = Instant::now();
         while (self.unfinished() > 0 || !self.outage.is_over()) && Instant::now() < until {
             if step.elapsed() >= SECOND_HALF {
@@ -139,7 +141,6 @@ impl<'a> Driver<'a> {
                 }
                 if self.placed < self.orders.len() {
                     self.place(self.orders.len(), step).await?;
-                    by_id = self.by_id();
                 }
             }
             self.outage.watch(self.stack).await?;
@@ -148,19 +149,7 @@ impl<'a> Driver<'a> {
                 step.note("the payment gateway answers again");
             }
             step.say("following");
-            for event in self.tap.listen().await? {
-                if !seen.insert(event.event_id.clone()) {
-                    continue;
-                }
-                self.rebuild.meanwhile += usize::from(self.rebuild.is_under_way());
-                if let Some(order) = by_id.get(&event.order_id).and_then(|index| self.orders.get_mut(*index))
-                {
-                    order.events.push((event.name.clone(), event.cause.clone()));
-                    if order.scenario == Scenario::Duplicated {
-                        duplicate(self.stack, &self.tap, &event, order.saga).await?;
-                    }
-                }
-            }
+            self.listen().await?;
             if ticked.elapsed() >= TICK {
                 self.tick().await;
                 ticked = Instant::now();
@@ -170,15 +159,29 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
+    /// Notes the next events of the orders, and has some delivered again. Tells whether there was any within a second.
+    async fn listen(&mut self) -> Result<bool, Error> {
+        let events = self.tap.listen().await?;
+        let any = !events.is_empty();
+        for event in events {
+            if !self.heard.insert(event.event_id.clone()) {
+                continue;
+            }
+            self.rebuild.meanwhile += usize::from(self.rebuild.is_under_way());
+            let mut placed = self.orders.iter_mut().take(self.placed);
+            if let Some(order) = placed.find(|order| order.order_id == event.order_id) {
+                order.events.push((event.name.clone(), event.cause.clone()));
+                if order.scenario == Scenario::Duplicated {
+                    duplicate(self.stack, &self.tap, &event, order.saga).await?;
+                }
+            }
+        }
+        Ok(any)
+    }
+
     /// How many orders have not ended.
     fn unfinished(&self) -> usize {
         self.orders.iter().filter(|order| order.end == End::Unfinished).count()
-    }
-
-    /// The orders that have been placed, by id.
-    fn by_id(&self) -> HashMap<String, usize> {
-        let placed = self.orders.iter().take(self.placed).enumerate();
-        placed.map(|(index, order)| (order.order_id.clone(), index)).collect()
     }
 
     /// What the schedules do on AWS, more often. A failure is the next tick's to repair.
@@ -218,8 +221,8 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
-    /// Waits until nothing is under way: no execution runs, queues and outbox are empty, the poison is parked, the views are built.
-    /// Bounded by `until`.
+    /// Waits until nothing is under way: no execution runs, queues and outbox are empty, the poison is parked, the views are built and
+    /// have caught up. Bounded by `until`.
     pub(super) async fn settle(&mut self, until: Instant) -> Result<(), Error> {
         let mut ticked = Instant::now();
         while !self.quiet().await? && Instant::now() < until {
@@ -232,8 +235,9 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
-    async fn quiet(&self) -> Result<bool, Error> {
-        if self.rebuild.is_under_way() || !self.stack.items("OutboxTable").await?.is_empty() {
+    /// What leaves one place for another that has been looked at already is an event, and heard.
+    async fn quiet(&mut self) -> Result<bool, Error> {
+        if self.rebuild.is_under_way() || self.unpublished().await? > 0 {
             return Ok(false);
         }
         for queue in work_queues(self.stack) {
@@ -241,7 +245,19 @@ impl<'a> Driver<'a> {
                 return Ok(false);
             }
         }
-        Ok(self.stack.running_executions().await? == 0)
+        if self.stack.running_executions().await? > 0 {
+            return Ok(false);
+        }
+        // They are fed by a stream, which does not tell how far behind its readers are.
+        if !invariants::read(self).await?.views().is_empty() {
+            return Ok(false);
+        }
+        Ok(!self.listen().await? && self.unpublished().await? == 0)
+    }
+
+    /// How many events nobody has published.
+    pub(super) async fn unpublished(&self) -> Result<usize, Error> {
+        Ok(self.stack.items("OutboxTable").await?.len())
     }
 
     /// The gateway's books.
@@ -277,7 +293,7 @@ impl<'a> Driver<'a> {
             cancelled: count(End::Cancelled),
             unfinished: count(End::Unfinished),
         };
-        let outbox_pending = self.stack.items("OutboxTable").await?.len();
+        let outbox_pending = self.unpublished().await?;
         let dlq = self.parked().await?;
         let sagas = self.orders.into_iter().map(|order| Saga {
             order_id: order.order_id,

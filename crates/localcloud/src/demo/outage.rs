@@ -11,6 +11,9 @@ use crate::{Error, Stack};
 
 /// How long it lasts: several times as long as the circuit waits before it tries the gateway again.
 const LENGTH: Duration = Duration::from_secs(10);
+/// How long it lasts where the circuit has not opened before, for a busy machine brings few orders to their payment: well
+/// below the orders' deadline.
+const LONGEST: Duration = Duration::from_secs(30);
 
 /// An outage of the payment gateway.
 #[derive(Debug)]
@@ -57,7 +60,8 @@ impl Outage {
 
     /// Whether it has lasted long enough.
     pub(super) fn is_due_to_end(&self) -> bool {
-        matches!(&self.state, State::UnderWay { since, .. } if since.elapsed() >= LENGTH)
+        let length = if self.opened { LENGTH } else { LONGEST };
+        matches!(&self.state, State::UnderWay { since, .. } if since.elapsed() >= length)
     }
 
     /// From now on every call is refused.

@@ -90,11 +90,9 @@ pub(super) fn millis(duration: Duration) -> u64 {
 }
 
 impl Report {
-    /// Whether every order ended as its story says and every promise was kept.
-    #[must_use]
-    pub fn succeeded(&self) -> bool {
-        self.sagas.iter().all(|saga| saga.outcome == saga.expected)
-            && self.invariants.iter().all(|one| one.holds)
+    /// The promises that were not kept. Orders that ended otherwise than their story says are among them.
+    pub fn broken(&self) -> impl Iterator<Item = &Invariant> {
+        self.invariants.iter().filter(|invariant| !invariant.holds)
     }
 }
 
@@ -115,8 +113,8 @@ impl fmt::Display for Report {
             )?;
         }
         writeln!(f)?;
-        for Invariant { name, holds, detail } in &self.invariants {
-            writeln!(f, "{} {name}: {detail}", if *holds { '✓' } else { '✗' })?;
+        for invariant in &self.invariants {
+            writeln!(f, "{} {invariant}", if invariant.holds { '✓' } else { '✗' })?;
         }
         let Orders { placed, confirmed, cancelled, unfinished } = self.orders;
         let seconds = Duration::from_millis(self.timings.orders_ms).as_secs_f64();
@@ -124,6 +122,12 @@ impl fmt::Display for Report {
             f,
             "\n{placed} orders in {seconds:.1} s: {confirmed} confirmed, {cancelled} cancelled, {unfinished} unfinished"
         )
+    }
+}
+
+impl fmt::Display for Invariant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name, self.detail)
     }
 }
 
