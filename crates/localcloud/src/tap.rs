@@ -91,13 +91,6 @@ impl Tap {
         Ok(Self { sqs, events, bus, queue, name })
     }
 
-    /// The next events of orders, at most ten; waits for up to a second.
-    pub(crate) async fn listen(&self) -> Result<Vec<Observed>, Error> {
-        let mut heard = self.hear().await?;
-        heard.retain(|event| !event.order_id.is_empty());
-        Ok(heard)
-    }
-
     /// Takes rule and queue away.
     pub(crate) async fn remove(self) -> Result<(), Error> {
         let targets = self.events.remove_targets().rule(self.name).event_bus_name(&self.bus).ids("queue");

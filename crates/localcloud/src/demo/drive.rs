@@ -159,21 +159,20 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
-    /// Notes the next events of the orders, and has some delivered again. Tells whether there was any within a second.
+    /// Notes the next events of the orders, and has some delivered again. Tells whether there was any event within a second.
     async fn listen(&mut self) -> Result<bool, Error> {
-        let events = self.tap.listen().await?;
+        let events = self.tap.hear().await?;
         let any = !events.is_empty();
         for event in events {
+            let mut placed = self.orders.iter_mut().take(self.placed);
+            let Some(order) = placed.find(|order| order.order_id == event.order_id) else { continue };
             if !self.heard.insert(event.event_id.clone()) {
                 continue;
             }
             self.rebuild.meanwhile += usize::from(self.rebuild.is_under_way());
-            let mut placed = self.orders.iter_mut().take(self.placed);
-            if let Some(order) = placed.find(|order| order.order_id == event.order_id) {
-                order.events.push((event.name.clone(), event.cause.clone()));
-                if order.scenario == Scenario::Duplicated {
-                    duplicate(self.stack, &self.tap, &event, order.saga).await?;
-                }
+            order.events.push((event.name.clone(), event.cause.clone()));
+            if order.scenario == Scenario::Duplicated {
+                duplicate(self.stack, &self.tap, &event, order.saga).await?;
             }
         }
         Ok(any)
@@ -222,17 +221,20 @@ impl<'a> Driver<'a> {
     }
 
     /// Waits until nothing is under way: no execution runs, queues and outbox are empty, the poison is parked, the views are built and
-    /// have caught up. Bounded by `until`.
-    pub(super) async fn settle(&mut self, until: Instant) -> Result<(), Error> {
+    /// have caught up. Bounded by `until`. Tells how many events nobody has published even so.
+    pub(super) async fn settle(&mut self, until: Instant) -> Result<usize, Error> {
         let mut ticked = Instant::now();
-        while !self.quiet().await? && Instant::now() < until {
+        while Instant::now() < until {
+            if self.quiet().await? {
+                return Ok(0);
+            }
             if ticked.elapsed() >= TICK {
                 self.tick().await;
                 ticked = Instant::now();
             }
             tokio::time::sleep(PAUSE).await;
         }
-        Ok(())
+        self.unpublished().await
     }
 
     /// What leaves one place for another that has been looked at already is an event, and heard.
@@ -256,7 +258,7 @@ impl<'a> Driver<'a> {
     }
 
     /// How many events nobody has published.
-    pub(super) async fn unpublished(&self) -> Result<usize, Error> {
+    async fn unpublished(&self) -> Result<usize, Error> {
         Ok(self.stack.items("OutboxTable").await?.len())
     }
 
@@ -285,7 +287,12 @@ impl<'a> Driver<'a> {
         Ok(letters)
     }
 
-    pub(super) async fn report(self, invariants: Vec<Invariant>, timings: Timings) -> Result<Report, Error> {
+    pub(super) async fn report(
+        self,
+        invariants: Vec<Invariant>,
+        outbox_pending: usize,
+        timings: Timings,
+    ) -> Result<Report, Error> {
         let count = |end: End| self.orders.iter().filter(|order| order.end == end).count();
         let orders = Orders {
             placed: self.orders.len(),
@@ -293,7 +300,6 @@ impl<'a> Driver<'a> {
             cancelled: count(End::Cancelled),
             unfinished: count(End::Unfinished),
         };
-        let outbox_pending = self.unpublished().await?;
         let dlq = self.parked().await?;
         let sagas = self.orders.into_iter().map(|order| Saga {
             order_id: order.order_id,

@@ -31,9 +31,9 @@ pub async fn run(cloud: &LocalCloud, options: &Options, progress: &Progress) -> 
     driver.follow(&step, begun + PATIENCE).await?;
     step.done();
     let step = progress.step("waiting until all is quiet");
-    driver.settle(begun + PATIENCE + PATIENCE).await?;
+    let unpublished = driver.settle(begun + PATIENCE + PATIENCE).await?;
     step.done();
-    let invariants = invariants::check(&driver).await?;
+    let invariants = invariants::check(&driver, unpublished).await?;
     let spent = cloud.timings();
     let timings = Timings {
         tools_ms: report::millis(spent.tools),
@@ -41,5 +41,5 @@ pub async fn run(cloud: &LocalCloud, options: &Options, progress: &Progress) -> 
         deploy_ms: report::millis(spent.deploy),
         orders_ms: report::millis(begun.elapsed()),
     };
-    driver.report(invariants, timings).await
+    driver.report(invariants, unpublished, timings).await
 }
