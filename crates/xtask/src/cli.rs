@@ -1,10 +1,11 @@
 //! The command line.
 
-use crate::model::Exploration;
 use std::path::PathBuf;
 
-use crate::simulate::Simulation;
 use clap::{Parser, Subcommand, ValueEnum};
+use simulation_cli::Simulation;
+
+use crate::model::Exploration;
 
 /// The order-fulfilment system on this machine: deployed for real, without Docker and without an AWS account.
 ///

@@ -8,11 +8,11 @@ use tokio::process::Command;
 
 use crate::cli::Document;
 use crate::error::Error;
-use crate::program;
+use crate::program::{self, AS_IN_TESTS};
 
 pub(crate) async fn run(check: bool, print: Option<Document>) -> Result<ExitCode, Error> {
     let workspace = Workspace::find()?;
-    let mut command = Command::new(program::build(&workspace, "contracts").await?);
+    let mut command = Command::new(program::build(&workspace, "contracts", AS_IN_TESTS).await?);
     if check {
         command.arg("--check");
     }

@@ -48,7 +48,7 @@ async fn main() -> ExitCode {
 async fn run(command: Command) -> Result<ExitCode, Error> {
     match command {
         Command::Demo { orders, seed, json, keep } => demo::run(orders, seed, json, keep).await,
-        Command::Simulate(_) => simulate::run().await,
+        Command::Simulate(simulation) => simulate::run(&simulation).await,
         Command::Model(exploration) => model::run(&exploration).await,
         Command::Test { fast } => test::run(fast).await,
         Command::Up { json } => local::up(json).await,

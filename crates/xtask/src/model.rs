@@ -7,7 +7,7 @@ use localcloud::Workspace;
 use tokio::process::Command;
 
 use crate::error::Error;
-use crate::program;
+use crate::program::{self, AS_IN_TESTS};
 
 /// What is explored.
 #[derive(Debug, Args)]
@@ -32,7 +32,7 @@ pub(crate) struct Exploration {
 
 pub(crate) async fn run(exploration: &Exploration) -> Result<ExitCode, Error> {
     let workspace = Workspace::find()?;
-    let mut command = Command::new(program::build(&workspace, "model").await?);
+    let mut command = Command::new(program::build(&workspace, "model", AS_IN_TESTS).await?);
     for (option, value) in [("--only", &exploration.only), ("--without", &exploration.without)] {
         command.args(value.iter().flat_map(|value| [option, value.as_str()]));
     }

@@ -6,7 +6,7 @@ use localcloud::{Running, Workspace};
 use tokio::process::Command;
 
 use crate::error::Error;
-use crate::program;
+use crate::program::{self, AS_IN_TESTS};
 
 /// The story of an order.
 pub(crate) async fn trace(order: String, json: bool) -> Result<ExitCode, Error> {
@@ -23,7 +23,7 @@ pub(crate) async fn run(arguments: &[String]) -> Result<ExitCode, Error> {
         None if asks_for_help => None,
         None => return Err(localcloud::Error::NotRunning.into()),
     };
-    let mut command = Command::new(program::build(&workspace, "ops").await?);
+    let mut command = Command::new(program::build(&workspace, "ops", AS_IN_TESTS).await?);
     if let Some(running) = running {
         command.args(["--stack", &running.stack]).envs(running.access());
     }

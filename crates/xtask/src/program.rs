@@ -1,6 +1,7 @@
 //! Programs of this workspace that this one is built without.
 
 use std::env;
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::{ExitCode, Stdio};
 
@@ -10,19 +11,21 @@ use tokio::process::Command;
 
 use crate::error::Error;
 
-/// Builds a program with the features of the whole workspace, so that what a test has compiled is not compiled again.
-pub(crate) async fn build(workspace: &Workspace, program: &'static str) -> Result<PathBuf, Error> {
+/// With the features of the whole workspace, so that what a test has compiled is not compiled again.
+pub(crate) const AS_IN_TESTS: &[&str] = &["--workspace"];
+
+/// Builds a program of this name. Who watches sees how far it is, for a first build takes minutes.
+pub(crate) async fn build(
+    workspace: &Workspace,
+    program: &'static str,
+    how: &[&str],
+) -> Result<PathBuf, Error> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args([
-        "build",
-        "--quiet",
-        "--workspace",
-        "--bin",
-        program,
-        "--message-format",
-        "json-render-diagnostics",
-    ]);
+    command.args(["build", "--bin", program, "--message-format", "json-render-diagnostics"]).args(how);
+    if !std::io::stderr().is_terminal() {
+        command.arg("--quiet");
+    }
     let build = command.current_dir(workspace.root()).stderr(Stdio::inherit()).kill_on_drop(true).output();
     let output = build.await.map_err(Error::Cargo)?;
     let messages = String::from_utf8_lossy(&output.stdout);

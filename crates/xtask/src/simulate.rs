@@ -1,25 +1,25 @@
-//! `simulate`: runs the package `simulation`, built to be fast, so that this one is built without the functions.
+//! `simulate`: runs the program of that name, built to be fast, so that this one is built without the functions.
 
 use std::env;
 use std::process::ExitCode;
 
 use localcloud::Workspace;
+use simulation_cli::Simulation;
 use tokio::process::Command;
 
 use crate::error::Error;
-
-#[path = "../../../tests/simulation/src/cli.rs"]
-mod cli;
-
-pub(crate) use cli::Simulation;
+use crate::output::print;
+use crate::program;
 
 /// Hands over this program's own arguments, which have been checked.
-pub(crate) async fn run() -> Result<ExitCode, Error> {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command.args(["run", "--quiet", "--profile", "simulation", "--package", "simulation", "--"]);
+pub(crate) async fn run(simulation: &Simulation) -> Result<ExitCode, Error> {
+    if simulation.list {
+        print(simulation_cli::names().trim_end())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let workspace = Workspace::find()?;
+    let fast = ["--profile", "simulation", "--package", "simulation"];
+    let mut command = Command::new(program::build(&workspace, "simulate", &fast).await?);
     command.args(env::args_os().skip_while(|argument| argument != "simulate").skip(1));
-    command.current_dir(Workspace::find()?.root());
-    let status = command.kill_on_drop(true).status().await.map_err(Error::Cargo)?;
-    Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+    program::run(command.current_dir(workspace.root())).await
 }

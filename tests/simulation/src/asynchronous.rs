@@ -10,12 +10,11 @@ use std::time::Duration;
 use eda::testing::template::at;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use simulation_cli::{Kind, Planted};
 use tokio::time::Instant;
 
 use crate::bus::Delivery;
-use crate::fault::Kind;
 use crate::functions::{Answer, Payload};
-use crate::planted::Planted;
 use crate::queue::Attributes;
 use crate::system::{number, seconds};
 use crate::world::{Work, World};

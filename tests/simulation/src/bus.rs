@@ -6,12 +6,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use simulation_cli::{Kind, Planted};
 use tokio::time::Instant;
 
-use crate::fault::Kind;
 use crate::imports::CREATED;
 use crate::pattern::fits;
-use crate::planted::Planted;
 use crate::queue::later;
 use crate::world::World;
 

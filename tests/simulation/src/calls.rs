@@ -6,13 +6,13 @@ use std::time::Duration;
 use eda::testing::wire::{denied, error};
 use localcloud::gateway::{Do, Fault, On, Step};
 use serde_json::{Value, json};
+use simulation_cli::{Kind, Planted};
 use tokio::time::Instant;
 
 use crate::connector::{Request, Sent};
-use crate::fault::Kind;
 use crate::fifo::Place;
 use crate::letters::FAILURES;
-use crate::planted::{Planted, Rewritten};
+use crate::planted::{self, Rewritten};
 use crate::queue::{Attributes, arn, later};
 use crate::world::{Call, Waiting, World};
 
@@ -268,7 +268,9 @@ impl World {
             self.place_as_its_release_does(&mut body);
         }
         let rewritten = match self.options.planted {
-            Some(planted) => planted.request(&caller, operation, &mut body, self.clock.now().as_second()),
+            Some(planted) => {
+                planted::request(planted, &caller, operation, &mut body, self.clock.now().as_second())
+            }
             None => Rewritten::default(),
         };
         let (status, answer) = match name.split_once(':').map(|(service, _)| service) {
@@ -304,7 +306,7 @@ impl World {
             _ => error(400, "UnknownOperationException", name),
         };
         match self.options.planted {
-            Some(planted) => planted.answer(&caller, operation, status, answer, &rewritten),
+            Some(planted) => planted::answer(planted, &caller, operation, status, answer, &rewritten),
             None => (status, answer),
         }
     }

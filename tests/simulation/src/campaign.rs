@@ -9,15 +9,14 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
+use simulation_cli::{KillPoint, Kind, Planted, Story, Worth};
 
 use crate::bus::Delivered;
 use crate::cost::Cost;
-use crate::fault::{Faults, Kind};
-use crate::options::{Options, Story, Worth};
-use crate::planted::Planted;
+use crate::fault::Faults;
+use crate::options::Options;
 use crate::run::{Outcome, SetupError, Simulator};
 use crate::watch::Violation;
-use crate::world::KillPoint;
 
 /// A run that broke a promise, shortened.
 #[derive(Clone, Debug)]

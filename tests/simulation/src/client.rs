@@ -11,11 +11,11 @@ use shop::replenishment::LOW_STOCK;
 use shop::saga::HIGH_VALUE;
 use shop::stock::Product;
 use shop::testing::{place_order, product, unserved_address};
+use simulation_cli::{Kind, Story, Worth};
 use tokio::time::Instant;
 
-use crate::fault::Kind;
 use crate::functions::{Answer, Payload};
-use crate::options::{Options, Story, Worth};
+use crate::options::Options;
 use crate::queue::later;
 use crate::world::{Work, World};
 

@@ -7,9 +7,9 @@ use std::rc::Rc;
 
 use aws_lambda_events::kinesis::KinesisEvent;
 use serde_json::{Value, json};
+use simulation_cli::Kind;
 use tokio::time::Instant;
 
-use crate::fault::Kind;
 use crate::stream::Record;
 use crate::world::World;
 

@@ -12,8 +12,8 @@ use eda::testing::wire::error;
 use serde_json::{Value, json};
 use shop::order::imported_order_id;
 use shop::testing::place_order;
+use simulation_cli::Kind;
 
-use crate::fault::Kind;
 use crate::world::World;
 
 const BUCKET: &str = "ImportsBucket";

@@ -15,12 +15,11 @@ use eda::row::Table;
 use eda::{Failure, testing::wire::error};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use simulation_cli::{Kind, Planted};
 use tokio::time::Instant;
 
 use crate::connector::{INVOCATION, Sent};
-use crate::fault::Kind;
 use crate::functions::{Answer, Payload};
-use crate::planted::Planted;
 use crate::queue::{self, Message, arn};
 use crate::world::{Invocation, Work, World};
 

@@ -48,7 +48,7 @@ mod world;
 
 pub use bus::Delivered;
 pub use eda::testing::pattern;
-pub use options::{LostTask, Options, Story, Worth};
+pub use options::{LostTask, Options};
 pub use run::{Outcome, SetupError, Simulator};
+pub use simulation_cli::{KillPoint, Kind, Planted, Story, Worth};
 pub use watch::Violation;
-pub use world::KillPoint;

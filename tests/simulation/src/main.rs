@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
-use std::str::FromStr;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -13,13 +12,8 @@ use clap::Parser;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 use simulation::campaign::{self, Caught, Report, Step};
-use simulation::fault::Kind;
-use simulation::planted::Planted;
-use simulation::{Options, SetupError, Simulator, Story};
-
-use crate::cli::Simulation;
-
-mod cli;
+use simulation::{Options, Planted, SetupError, Simulator, Story};
+use simulation_cli::{Mistakes, Simulation};
 
 /// Simulations of the whole system under a hostile scheduler.
 #[derive(Debug, Parser)]
@@ -42,13 +36,13 @@ fn main() -> ExitCode {
 
 fn run(cli: &Simulation) -> Result<bool, Box<dyn std::error::Error>> {
     if cli.list {
-        list();
+        print!("{}", simulation_cli::names());
         return Ok(true);
     }
     let jobs = cli.jobs.map_or_else(available_parallelism, Ok)?.get();
     let simulator = Simulator::of_workspace()?.with_jobs(jobs);
-    let options = options(cli)?;
-    if cli.planted.as_deref() == Some("all") {
+    let options = options(cli);
+    if cli.planted == Some(Mistakes::All) {
         return Ok(planted(cli, &simulator, &options)?);
     }
     let seeds = cli.seeds.unwrap_or(200);
@@ -90,41 +84,24 @@ fn run(cli: &Simulation) -> Result<bool, Box<dyn std::error::Error>> {
     Ok(report.failures.is_empty())
 }
 
-fn options(cli: &Simulation) -> Result<Options, String> {
-    let faults = match cli.faults.as_str() {
-        "all" => Kind::ALL.to_vec(),
-        "none" => Vec::new(),
-        names => names.split(',').map(|name| name.trim().parse()).collect::<Result<_, String>>()?,
-    };
+fn options(cli: &Simulation) -> Options {
+    let faults = cli.faults.0.clone();
     let calm = faults.is_empty();
-    let planted = parsed(&cli.planted.clone().filter(|name| name != "all"))?;
-    Ok(Options {
+    Options {
         faults,
         most_faults: cli.most_faults.unwrap_or(if calm { 0 } else { u32::MAX }),
-        story: parsed(&cli.story)?,
-        worth: parsed(&cli.worth)?,
-        kill: parsed(&cli.kill)?,
+        story: cli.story,
+        worth: cli.worth,
+        kill: cli.kill,
         lost: cli.lose,
         times: cli.times,
         poisoned: cli.poison.clone(),
         imported: cli.import,
-        planted,
+        planted: match cli.planted {
+            Some(Mistakes::One(planted)) => Some(planted),
+            _ => None,
+        },
         ..Options::new(cli.from, cli.orders)
-    })
-}
-
-fn parsed<T: FromStr>(value: &Option<String>) -> Result<Option<T>, T::Err> {
-    value.as_deref().map(str::parse).transpose()
-}
-
-fn list() {
-    println!("Faults:");
-    for kind in Kind::ALL {
-        println!("  {:<20} {}", kind.name(), kind.help());
-    }
-    println!("Planted mistakes:");
-    for planted in Planted::ALL {
-        println!("  {:<24} {}", planted.name(), planted.help());
     }
 }
 

@@ -6,10 +6,10 @@
 use std::time::Duration;
 
 use aws_lambda_events::streams::DynamoDbEventResponse;
+use simulation_cli::Kind;
 use tokio::time::Instant;
 
 use crate::facts;
-use crate::fault::Kind;
 use crate::functions::{Answer, Payload};
 use crate::queue;
 use crate::stream::{self, Discarded, Record};

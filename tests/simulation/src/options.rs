@@ -1,8 +1,6 @@
 //! What a run is.
 
-use crate::fault::Kind;
-use crate::planted::Planted;
-use crate::world::KillPoint;
+use simulation_cli::{KillPoint, Kind, Planted, Story, Worth};
 
 /// A run: equal options, equal runs, to the byte.
 #[derive(Clone, Debug)]
@@ -73,38 +71,6 @@ impl Options {
     }
 }
 
-/// What an order is worth, and so who coordinates its saga.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Worth {
-    /// The functions themselves.
-    Standard,
-    /// A state machine.
-    High,
-}
-
-impl Worth {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Standard, Self::High];
-
-    /// Its name on the command line.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Standard => "standard",
-            Self::High => "high",
-        }
-    }
-}
-
-impl std::str::FromStr for Worth {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|worth| worth.name() == text);
-        found.ok_or_else(|| format!("an order is worth standard or high, not {text}"))
-    }
-}
-
 /// A task of a saga that is called and never heard of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LostTask {
@@ -112,63 +78,4 @@ pub struct LostTask {
     pub state: String,
     /// Whether it does its work; else it never runs.
     pub done: bool,
-}
-
-/// What an order is like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Story {
-    /// Two products on stock, a good card, an address we serve.
-    Standard,
-    /// More than there is.
-    OutOfStock,
-    /// A card that is declined.
-    Declined,
-    /// An amount or method that the gateway refuses outright.
-    NotChargeable,
-    /// An address we do not serve.
-    Unserved,
-    /// A card whose charge never comes to an end by itself.
-    NeedsAuthentication,
-}
-
-impl Story {
-    /// All of them.
-    pub const ALL: [Self; 6] = [
-        Self::Standard,
-        Self::OutOfStock,
-        Self::Declined,
-        Self::NotChargeable,
-        Self::Unserved,
-        Self::NeedsAuthentication,
-    ];
-
-    /// Its name on the command line.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Standard => "standard",
-            Self::OutOfStock => "out-of-stock",
-            Self::Declined => "declined",
-            Self::NotChargeable => "not-chargeable",
-            Self::Unserved => "unserved",
-            Self::NeedsAuthentication => "needs-authentication",
-        }
-    }
-
-    /// Whether the order is confirmed if all goes well.
-    #[must_use]
-    pub fn ends_well(self) -> bool {
-        self == Self::Standard
-    }
-}
-
-impl std::str::FromStr for Story {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|story| story.name() == text).ok_or_else(|| {
-            let names: Vec<_> = Self::ALL.iter().map(|story| story.name()).collect();
-            format!("there is no story {text}; there are {}", names.join(", "))
-        })
-    }
 }

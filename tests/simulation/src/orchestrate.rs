@@ -7,11 +7,12 @@ use std::rc::Rc;
 use eda::testing::wire::error;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use simulation_cli::Kind;
 use tokio::time::Instant;
 
 use crate::execution::{Execution, Status};
-use crate::fault::Kind;
 use crate::functions::{Answer, Payload};
+use crate::planted;
 use crate::world::{Work, World};
 
 /// What Lambda's service, or the function's environment, may answer in place of the function.
@@ -165,7 +166,9 @@ impl World {
         let planted = self.options.planted;
         for (arn, machine) in &self.system.machines.clone() {
             let machine = match planted {
-                Some(planted) => machine.changed(|definition| planted.define(definition)).ok().map(Rc::new),
+                Some(planted) => {
+                    machine.changed(|definition| planted::define(planted, definition)).ok().map(Rc::new)
+                }
                 None => Some(machine.clone()),
             };
             self.machines.extend(machine.map(|machine| (arn.clone(), machine)));

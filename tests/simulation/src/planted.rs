@@ -3,90 +3,10 @@
 //! They are made on the wire, between a function and the cloud, so that what is deployed holds no trace of them: a
 //! request without its condition is what a step without its guard would send.
 
-use std::fmt;
-use std::str::FromStr;
-
 use eda::snapshot::Snapshotted as _;
 use serde_json::{Value, json};
 use shop::order::OrderView;
-
-macro_rules! planted {
-    ($($mistake:ident $name:literal $help:literal;)+) => {
-        /// A mistake.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum Planted { $(#[doc = $help] $mistake),+ }
-
-        impl Planted {
-            /// All mistakes.
-            pub const ALL: &[Self] = &[$(Self::$mistake),+];
-
-            /// Its name on the command line and in reports.
-            #[must_use]
-            pub fn name(self) -> &'static str {
-                match self { $(Self::$mistake => $name),+ }
-            }
-
-            /// What is wrong.
-            #[must_use]
-            pub fn help(self) -> &'static str {
-                match self { $(Self::$mistake => $help),+ }
-            }
-        }
-    };
-}
-
-planted! {
-    Unguarded "unguarded-transition" "Stock is reserved in a transition without its guard";
-    IgnoresFailed "ignored-failed-entries" "The relay ignores FailedEntryCount";
-    DeletesFirst "delete-before-publish" "Rows are deleted before their events are put";
-    SweeperOff "sweeper-off" "Nobody sweeps the outbox";
-    UnguardedView "unguarded-projection" "A view is written whatever version stands there";
-    NoPagination "no-pagination" "Events are loaded without looking for a second page";
-    NoPivot "expiry-without-pivot" "An order expires without its shipment being closed";
-    ChargeWithoutPending "charge-without-pending" "A charge is recorded whatever the payment's row says";
-    UndoByLookup "undo-by-lookup" "A refund looks whether something was charged, and marks nothing";
-    SilentCompensation "silent-compensation" "A compensation that finds nothing to undo says nothing";
-    ReleaseTwice "release-twice" "Stock goes back whenever it is asked for";
-    UnguardedJoin "unguarded-join" "The last part of a join completes it, whatever is there";
-    AcknowledgesFailed "acknowledged-failure" "A batch's failed messages are acknowledged";
-    BusId "bus-id" "Causes are told apart by the bus's id, which changes when an event is put again";
-    ExpiringRows "expiring-rows" "Rows of a saga expire within minutes";
-    TwoProbers "two-probers" "Whoever finds the circuit due probes, whether or not somebody does already";
-    NeverHalfOpen "never-half-open" "An open circuit is never tried again";
-    NoPostponing "no-postponing" "What waits for the gateway comes again after each visibility timeout";
-    BusFirst "bus-before-fifo" "An event is put on the bus before the ordered queue has it";
-    Overtaking "overtaking" "A group of the ordered queue goes on while a message of it is to come again";
-    NoUpcasting "no-upcasting" "An event of an older version is read as if it were of the newest";
-    NoReconciliation "no-reconciliation" "Views whose doorbells were not heard are not looked for";
-    OldSnapshotRead "old-snapshot-read" "A snapshot is read in whatever form it was written";
-    RebuildLosesArrivals "rebuild-loses-arrivals" "What is appended during a rebuild goes only into the views that are live";
-    CountedTwice "counted-twice" "A fact is added to its window whether or not it was before";
-    CatchWithoutClose "catch-without-close" "A failed saga is undone without asking the pivot whether it has shipped";
-    AlwaysRefunds "always-refunds" "A failed saga is undone whatever the pivot says";
-    StartWithoutName "start-without-name" "A saga is started under no name";
-    UnfencedCompletion "unfenced-completion" "An idempotency record is changed by whoever comes, owner or not";
-    LettersDeletedFirst "letters-deleted-first" "Dead letters are deleted from their queue before they are kept";
-    ImportForgets "import-forgets" "An import that is resumed has forgotten what was wrong with the lines before";
-    TransformerWithoutId "transformer-without-id" "A rule's transformer drops the event's id";
-}
-
-impl fmt::Display for Planted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Planted {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let found = Self::ALL.iter().copied().find(|planted| planted.name() == text);
-        found.ok_or_else(|| {
-            let names: Vec<_> = Self::ALL.iter().map(|planted| planted.name()).collect();
-            format!("there is no planted fault {text}; there are {}", names.join(", "))
-        })
-    }
-}
+use simulation_cli::Planted;
 
 /// What was changed about a request, so that its answer can be made to fit.
 #[derive(Debug, Default)]
@@ -97,127 +17,125 @@ pub struct Rewritten {
     pretend: bool,
 }
 
-impl Planted {
-    /// Makes the mistake in a request of this function.
-    #[must_use]
-    pub fn request(self, caller: &str, operation: &str, body: &mut Value, now: i64) -> Rewritten {
-        let mut rewritten = Rewritten::default();
-        match (self, caller, operation) {
-            (Self::Unguarded, "reserve-inventory", "TransactWriteItems")
-            | (Self::ReleaseTwice, "release-inventory", "TransactWriteItems")
-            | (Self::UnguardedJoin, "aggregate-steps", "TransactWriteItems")
-            | (Self::ChargeWithoutPending, "process-payment", "TransactWriteItems") => strip_guard(body),
-            (Self::ImportForgets, "import-orders", "PutItem") => {
-                if let Some(unsaid) = body.pointer_mut("/Item/unsaid/S") {
-                    *unsaid = json!("");
-                }
+/// Makes the mistake in a request of this function.
+#[must_use]
+pub fn request(planted: Planted, caller: &str, operation: &str, body: &mut Value, now: i64) -> Rewritten {
+    let mut rewritten = Rewritten::default();
+    match (planted, caller, operation) {
+        (Planted::Unguarded, "reserve-inventory", "TransactWriteItems")
+        | (Planted::ReleaseTwice, "release-inventory", "TransactWriteItems")
+        | (Planted::UnguardedJoin, "aggregate-steps", "TransactWriteItems")
+        | (Planted::ChargeWithoutPending, "process-payment", "TransactWriteItems") => strip_guard(body),
+        (Planted::ImportForgets, "import-orders", "PutItem") => {
+            if let Some(unsaid) = body.pointer_mut("/Item/unsaid/S") {
+                *unsaid = json!("");
             }
-            (Self::UnguardedView, "project-orders", "PutItem") => strip_condition(body),
-            (Self::UnfencedCompletion, "send-receipt", "UpdateItem") => strip_condition(body),
-            (Self::CountedTwice, "aggregate-sales", "TransactWriteItems") => {
-                strip_conditions(body, "SalesFactsTable");
-            }
-            (Self::StartWithoutName, _, "StartExecution") => {
-                if let Some(fields) = body.as_object_mut() {
-                    fields.remove("name");
-                }
-            }
-            (Self::TwoProbers, _, "TransactWriteItems") if elects(body) => strip_guard(body),
-            (Self::NeverHalfOpen, _, "TransactWriteItems") => wait_for_ever(body),
-            (Self::NoPivot, "expire-orders", "TransactWriteItems")
-                if guard_of(body).is_some_and(|guard| guard.get("Put").is_some()) =>
-            {
-                rewritten.dropped = drop_action(body, 0);
-            }
-            (Self::UndoByLookup, "refund-payment", "UpdateItem") => {
-                // Only a charge that is recorded is undone; the row is looked at and not marked otherwise.
-                if let Some(fields) = body.as_object_mut() {
-                    look_up(fields);
-                }
-                rewritten.pretend = true;
-            }
-            (Self::UndoByLookup, "refund-payment", "TransactWriteItems") if !mentions(body, "undoing") => {
-                rewritten.dropped = drop_action(body, 0);
-            }
-            (Self::SilentCompensation, "refund-payment" | "release-inventory", "TransactWriteItems") => {
-                let undoes = mentions(body, "undoing") || mentions(body, "reserved");
-                if !undoes {
-                    let last = body.get("TransactItems").and_then(Value::as_array).map_or(0, Vec::len);
-                    rewritten.dropped = drop_action(body, last.saturating_sub(1));
-                }
-            }
-            (Self::ExpiringRows, _, _) => expire_soon(body, now),
-            _ => {}
         }
-        rewritten
+        (Planted::UnguardedView, "project-orders", "PutItem") => strip_condition(body),
+        (Planted::UnfencedCompletion, "send-receipt", "UpdateItem") => strip_condition(body),
+        (Planted::CountedTwice, "aggregate-sales", "TransactWriteItems") => {
+            strip_conditions(body, "SalesFactsTable");
+        }
+        (Planted::StartWithoutName, _, "StartExecution") => {
+            if let Some(fields) = body.as_object_mut() {
+                fields.remove("name");
+            }
+        }
+        (Planted::TwoProbers, _, "TransactWriteItems") if elects(body) => strip_guard(body),
+        (Planted::NeverHalfOpen, _, "TransactWriteItems") => wait_for_ever(body),
+        (Planted::NoPivot, "expire-orders", "TransactWriteItems")
+            if guard_of(body).is_some_and(|guard| guard.get("Put").is_some()) =>
+        {
+            rewritten.dropped = drop_action(body, 0);
+        }
+        (Planted::UndoByLookup, "refund-payment", "UpdateItem") => {
+            // Only a charge that is recorded is undone; the row is looked at and not marked otherwise.
+            if let Some(fields) = body.as_object_mut() {
+                look_up(fields);
+            }
+            rewritten.pretend = true;
+        }
+        (Planted::UndoByLookup, "refund-payment", "TransactWriteItems") if !mentions(body, "undoing") => {
+            rewritten.dropped = drop_action(body, 0);
+        }
+        (Planted::SilentCompensation, "refund-payment" | "release-inventory", "TransactWriteItems") => {
+            let undoes = mentions(body, "undoing") || mentions(body, "reserved");
+            if !undoes {
+                let last = body.get("TransactItems").and_then(Value::as_array).map_or(0, Vec::len);
+                rewritten.dropped = drop_action(body, last.saturating_sub(1));
+            }
+        }
+        (Planted::ExpiringRows, _, _) => expire_soon(body, now),
+        _ => {}
     }
+    rewritten
+}
 
-    /// Makes the mistake in an answer to this function, or makes the answer fit the request as it was sent.
-    #[must_use]
-    pub fn answer(
-        self,
-        caller: &str,
-        operation: &str,
-        status: u16,
-        answer: String,
-        rewritten: &Rewritten,
-    ) -> (u16, String) {
-        let parsed = || serde_json::from_str::<Value>(&answer).unwrap_or_default();
-        match (self, caller, operation) {
-            (Self::IgnoresFailed, "relay-outbox", "PutEvents") => {
-                let entries = parsed().get("Entries").and_then(Value::as_array).map_or(0, Vec::len);
-                let taken: Vec<_> = (0..entries).map(|_| json!({ "EventId": "taken" })).collect();
-                (status, json!({ "FailedEntryCount": 0, "Entries": taken }).to_string())
-            }
-            (Self::NoPagination, "project-orders" | "get-order", "Query") => {
-                let mut page = parsed();
-                if let Some(fields) = page.as_object_mut() {
-                    fields.remove("LastEvaluatedKey");
-                }
-                (status, page.to_string())
-            }
-            (Self::NoReconciliation, "reconcile-views", "Scan") if status == 200 => {
-                (status, json!({ "Items": [], "Count": 0, "ScannedCount": 0 }).to_string())
-            }
-            (Self::OldSnapshotRead, _, "GetItem") => {
-                let mut row = parsed();
-                if let Some(schema) = row.pointer_mut("/Item/schema/N") {
-                    *schema = json!(OrderView::SCHEMA.to_string());
-                }
-                (status, row.to_string())
-            }
-            (Self::RebuildLosesArrivals, "project-orders", "GetItem") => {
-                let mut row = parsed();
-                if let Some(fields) = row.get_mut("Item").and_then(Value::as_object_mut) {
-                    fields.remove("build");
-                }
-                (status, row.to_string())
-            }
-            _ if rewritten.pretend && status == 400 => {
-                let mut refused = parsed();
-                // What was not charged reads as undone: there is nothing left to do but to say so.
-                if let Some(status) = refused.pointer_mut("/Item/status/S") {
-                    *status = json!("undone");
-                } else if let Some(fields) = refused.as_object_mut() {
-                    let row = json!({
-                        "orderId": { "S": "?" }, "status": { "S": "undone" }, "expiresAt": { "N": "0" },
-                    });
-                    fields.insert("Item".to_owned(), row);
-                }
-                (status, refused.to_string())
-            }
-            _ => match rewritten.dropped {
-                Some(position) if status == 400 => {
-                    let mut cancelled = parsed();
-                    let reasons = cancelled.get_mut("CancellationReasons").and_then(Value::as_array_mut);
-                    if let Some(reasons) = reasons {
-                        reasons.insert(position.min(reasons.len()), json!({ "Code": "None" }));
-                    }
-                    (status, cancelled.to_string())
-                }
-                _ => (status, answer),
-            },
+/// Makes the mistake in an answer to this function, or makes the answer fit the request as it was sent.
+#[must_use]
+pub fn answer(
+    planted: Planted,
+    caller: &str,
+    operation: &str,
+    status: u16,
+    answer: String,
+    rewritten: &Rewritten,
+) -> (u16, String) {
+    let parsed = || serde_json::from_str::<Value>(&answer).unwrap_or_default();
+    match (planted, caller, operation) {
+        (Planted::IgnoresFailed, "relay-outbox", "PutEvents") => {
+            let entries = parsed().get("Entries").and_then(Value::as_array).map_or(0, Vec::len);
+            let taken: Vec<_> = (0..entries).map(|_| json!({ "EventId": "taken" })).collect();
+            (status, json!({ "FailedEntryCount": 0, "Entries": taken }).to_string())
         }
+        (Planted::NoPagination, "project-orders" | "get-order", "Query") => {
+            let mut page = parsed();
+            if let Some(fields) = page.as_object_mut() {
+                fields.remove("LastEvaluatedKey");
+            }
+            (status, page.to_string())
+        }
+        (Planted::NoReconciliation, "reconcile-views", "Scan") if status == 200 => {
+            (status, json!({ "Items": [], "Count": 0, "ScannedCount": 0 }).to_string())
+        }
+        (Planted::OldSnapshotRead, _, "GetItem") => {
+            let mut row = parsed();
+            if let Some(schema) = row.pointer_mut("/Item/schema/N") {
+                *schema = json!(OrderView::SCHEMA.to_string());
+            }
+            (status, row.to_string())
+        }
+        (Planted::RebuildLosesArrivals, "project-orders", "GetItem") => {
+            let mut row = parsed();
+            if let Some(fields) = row.get_mut("Item").and_then(Value::as_object_mut) {
+                fields.remove("build");
+            }
+            (status, row.to_string())
+        }
+        _ if rewritten.pretend && status == 400 => {
+            let mut refused = parsed();
+            // What was not charged reads as undone: there is nothing left to do but to say so.
+            if let Some(status) = refused.pointer_mut("/Item/status/S") {
+                *status = json!("undone");
+            } else if let Some(fields) = refused.as_object_mut() {
+                let row = json!({
+                    "orderId": { "S": "?" }, "status": { "S": "undone" }, "expiresAt": { "N": "0" },
+                });
+                fields.insert("Item".to_owned(), row);
+            }
+            (status, refused.to_string())
+        }
+        _ => match rewritten.dropped {
+            Some(position) if status == 400 => {
+                let mut cancelled = parsed();
+                let reasons = cancelled.get_mut("CancellationReasons").and_then(Value::as_array_mut);
+                if let Some(reasons) = reasons {
+                    reasons.insert(position.min(reasons.len()), json!({ "Code": "None" }));
+                }
+                (status, cancelled.to_string())
+            }
+            _ => (status, answer),
+        },
     }
 }
 
@@ -359,30 +277,28 @@ fn expire_soon(body: &mut Value, now: i64) {
     }
 }
 
-impl Planted {
-    /// Makes the mistake in the definition of a state machine.
-    pub fn define(self, definition: &mut Value) {
-        // What Close answers where an order has not shipped, made without asking the pivot.
-        let expired = json!({
-            "source": "orders", "detail-type": "OrderExpired", "time.$": "$$.Execution.Input.time",
-            "detail": {
-                "version": "1.0", "reason": "step_failed",
-                "orderId.$": "$$.Execution.Input.detail.orderId",
-                "customerId.$": "$$.Execution.Input.detail.customerId",
-                "metadata.$": "$$.Execution.Input.detail.metadata",
-            },
-        });
-        let undo = json!({ "Type": "Pass", "Parameters": expired, "Next": "Refund" });
-        let Some(states) = definition.get_mut("States").and_then(Value::as_object_mut) else { return };
-        match self {
-            Self::CatchWithoutClose => {
-                states.insert("Close".to_owned(), undo);
-                states.remove("Closed");
-            }
-            Self::AlwaysRefunds => {
-                states.insert("Closed".to_owned(), undo);
-            }
-            _ => {}
+/// Makes the mistake in the definition of a state machine.
+pub fn define(planted: Planted, definition: &mut Value) {
+    // What Close answers where an order has not shipped, made without asking the pivot.
+    let expired = json!({
+        "source": "orders", "detail-type": "OrderExpired", "time.$": "$$.Execution.Input.time",
+        "detail": {
+            "version": "1.0", "reason": "step_failed",
+            "orderId.$": "$$.Execution.Input.detail.orderId",
+            "customerId.$": "$$.Execution.Input.detail.customerId",
+            "metadata.$": "$$.Execution.Input.detail.metadata",
+        },
+    });
+    let undo = json!({ "Type": "Pass", "Parameters": expired, "Next": "Refund" });
+    let Some(states) = definition.get_mut("States").and_then(Value::as_object_mut) else { return };
+    match planted {
+        Planted::CatchWithoutClose => {
+            states.insert("Close".to_owned(), undo);
+            states.remove("Closed");
         }
+        Planted::AlwaysRefunds => {
+            states.insert("Closed".to_owned(), undo);
+        }
+        _ => {}
     }
 }

@@ -1,9 +1,8 @@
 //! Releases side by side: orders that an earlier one places, and snapshots that it left.
 
 use serde_json::{Value, json};
+use simulation_cli::{Kind, Planted};
 
-use crate::fault::Kind;
-use crate::planted::Planted;
 use crate::world::World;
 
 /// Which release places an order. Earlier ones know one version of `OrderPlaced`, which has no currency.

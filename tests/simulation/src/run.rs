@@ -7,13 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use eda::testing::template::{Template, TemplateError};
 use fastrand::Rng;
+use simulation_cli::{Kind, Planted, Story};
 
 use crate::bus::Delivered;
 use crate::cost::Meter;
 use crate::ends::End;
-use crate::fault::Kind;
-use crate::options::{Options, Story};
-use crate::planted::Planted;
+use crate::options::Options;
 use crate::system::{System, Unmodelled};
 use crate::watch::Violation;
 use crate::world::World;
@@ -31,7 +30,7 @@ pub struct Outcome {
     pub ends: Vec<End>,
     /// States that executions of state machines entered.
     pub transitions: u64,
-    /// Calls that a fault could have killed: those of [`KillPoint`](crate::world::KillPoint).
+    /// Calls that a fault could have killed: those of [`KillPoint`](simulation_cli::KillPoint).
     pub decided: u64,
     /// Deliveries of the bus: those of [`Options::lost`].
     pub delivered: Vec<Delivered>,

@@ -6,13 +6,12 @@ use aws_lambda_events::sqs::SqsBatchResponse;
 use eda::batch::Deadline;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use simulation_cli::{Kind, Planted};
 use tokio::time::Instant;
 
 use crate::connector::INVOCATION;
 use crate::execution::{Execution, Status};
-use crate::fault::Kind;
 use crate::functions::{Answer, Payload};
-use crate::planted::Planted;
 use crate::queue::later;
 use crate::world::{Invocation, Work, World};
 

@@ -5,10 +5,10 @@ use eda::testing::dynamodb::typed;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use shop::order::OrderView;
+use simulation_cli::Kind;
 use tokio::time::Instant;
 
 use crate::client::body_of;
-use crate::fault::Kind;
 use crate::functions::{Answer, Payload};
 use crate::stream::Record;
 use crate::watch::{number, text};

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use shop::books::{Books, Charged};
 use shop::order::{ORDERS, OrderHead};
 use shop::shipment::ShipmentState;
+use simulation_cli::Kind;
 
-use crate::fault::Kind;
 use crate::feed::Feeds;
 use crate::letters::{FAILURES, Letters};
 use crate::receipts::Receipts;

@@ -16,6 +16,7 @@ use localcloud::gateway::{Gateway, Settings, Ticket};
 use serde_json::Value;
 use shop::customer::Customer;
 use shop::testing::CUSTOMER;
+use simulation_cli::{Kind, Planted};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -27,13 +28,12 @@ use crate::connector::{Network, Sent};
 use crate::cost::Meter;
 use crate::execution::{Execution, Machine};
 use crate::executor::Executor;
-use crate::fault::{Faults, Kind};
+use crate::fault::Faults;
 use crate::fifo::Place;
 use crate::functions::{Answer, Runner};
 use crate::imports::Imports;
 use crate::letters::{PERSON, Person};
 use crate::options::Options;
-use crate::planted::Planted;
 use crate::queue::{Attributes, Message, Queue};
 use crate::releases::Release;
 use crate::stream::{Reader, Record};
@@ -127,31 +127,6 @@ pub(crate) struct Waiting {
     pub(crate) at: Instant,
     pub(crate) ticket: Ticket,
     pub(crate) sent: Sent,
-}
-
-/// A call that must kill its function.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KillPoint {
-    /// Which call of the run, from 0.
-    pub call: u64,
-    /// After it took effect; else before.
-    pub after: bool,
-}
-
-impl std::str::FromStr for KillPoint {
-    type Err = String;
-
-    /// `before:12` or `after:12`.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text} is neither before:N nor after:N");
-        let (when, call) = text.split_once(':').ok_or_else(wrong)?;
-        let after = match when {
-            "before" => false,
-            "after" => true,
-            _ => return Err(wrong()),
-        };
-        Ok(Self { call: call.parse().map_err(|_| wrong())?, after })
-    }
 }
 
 /// Everything.

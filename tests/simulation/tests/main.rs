@@ -2,9 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use simulation::campaign::{Step, measure, planted, random, systematic};
-use simulation::fault::{Faults, Kind};
-use simulation::planted::Planted;
-use simulation::{KillPoint, Options, Simulator, Story, Worth};
+use simulation::fault::Faults;
+use simulation::{KillPoint, Kind, Options, Planted, Simulator, Story, Worth};
 
 #[path = "correlation/chain.rs"]
 mod correlation;

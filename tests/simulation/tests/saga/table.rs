@@ -3,9 +3,7 @@
 
 use simulation::campaign::planted;
 use simulation::execution::Status;
-use simulation::fault::Kind;
-use simulation::planted::Planted;
-use simulation::{LostTask, Options, Story, Worth};
+use simulation::{Kind, LostTask, Options, Planted, Story, Worth};
 
 use super::simulator;
 
