@@ -26,8 +26,9 @@ pub(crate) async fn build(
     if !std::io::stderr().is_terminal() {
         command.arg("--quiet");
     }
-    let build = command.current_dir(workspace.root()).stderr(Stdio::inherit()).kill_on_drop(true).output();
-    let output = build.await.map_err(Error::Cargo)?;
+    // Not `output`, which would take what cargo says on standard error, errors and all.
+    let build = command.current_dir(workspace.root()).stdout(Stdio::piped()).kill_on_drop(true).spawn();
+    let output = build.map_err(Error::Cargo)?.wait_with_output().await.map_err(Error::Cargo)?;
     let messages = String::from_utf8_lossy(&output.stdout);
     let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let mut programs = messages.filter_map(|message| Some(message.get("executable")?.as_str()?.into()));
