@@ -1,30 +1,15 @@
 //! What can go wrong, and how often.
 
-use std::fmt;
-use std::str::FromStr;
+use crate::named::named;
 
 macro_rules! kinds {
     ($($kind:ident $name:literal $rate:literal $help:literal;)+) => {
-        /// A kind of fault.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum Kind { $(#[doc = $help] $kind),+ }
+        named! {
+            /// A kind of fault.
+            Kind "fault" { $($kind $name $help;)+ }
+        }
 
         impl Kind {
-            /// All kinds.
-            pub const ALL: &[Self] = &[$(Self::$kind),+];
-
-            /// Its name on the command line and in reports.
-            #[must_use]
-            pub fn name(self) -> &'static str {
-                match self { $(Self::$kind => $name),+ }
-            }
-
-            /// What it does.
-            #[must_use]
-            pub fn help(self) -> &'static str {
-                match self { $(Self::$kind => $help),+ }
-            }
-
             /// How likely it is whenever it is possible.
             #[must_use]
             pub fn rate(self) -> f64 {
@@ -77,21 +62,4 @@ kinds! {
     Import "import" 0.3 "Somebody puts a file of orders into the bucket, right ones and wrong ones: once in a run";
     GatewayForgets "gateway-forgets" 0.05 "The gateway has forgotten an idempotency key";
     LargeItems "large-items" 0.5 "Items are so large that no page of a query or scan holds more than a few";
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Kind {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL.iter().copied().find(|kind| kind.name() == text).ok_or_else(|| {
-            let names: Vec<_> = Self::ALL.iter().map(|kind| kind.name()).collect();
-            format!("there is no fault {text}; there are {}", names.join(", "))
-        })
-    }
 }

@@ -2,6 +2,7 @@
 //! functions, which explains and checks it, and `simulate`, which does as it says.
 
 mod fault;
+mod named;
 mod order;
 mod planted;
 
@@ -139,9 +140,12 @@ mod tests {
     fn a_name_that_is_none_is_refused_with_those_that_are() {
         let wrong = [
             (["--faults", "duplicate,delya"], "there is no fault delya; there are duplicate, "),
-            (["--planted", "sweeper"], "there is no planted fault sweeper; there are unguarded-transition, "),
+            (
+                ["--planted", "sweeper"],
+                "there is no planted mistake sweeper; there are unguarded-transition, ",
+            ),
             (["--story", "sad"], "there is no story sad; there are standard, "),
-            (["--worth", "much"], "an order is worth standard or high, not much"),
+            (["--worth", "much"], "there is no worth much; there are standard, high"),
             (["--kill", "during:3"], "during:3 is neither before:N nor after:N"),
         ];
         for (arguments, told) in wrong {

@@ -77,8 +77,10 @@ fn runs_that_fail_at_a_time_are_told_of_by_their_seeds_until_enough_is_known() {
 
 #[test]
 fn where_all_goes_well_each_order_ends_as_its_story_says() {
-    for (story, worth) in Story::ALL.into_iter().flat_map(|story| Worth::ALL.map(|worth| (story, worth))) {
-        let outcome = simulator().run(&Options::calm(1, 3, story, worth)).unwrap();
+    for (story, worth) in
+        Story::ALL.iter().flat_map(|story| Worth::ALL.iter().map(move |worth| (story, worth)))
+    {
+        let outcome = simulator().run(&Options::calm(1, 3, *story, *worth)).unwrap();
         assert_eq!(outcome.violations, [], "{story:?} {worth:?}");
     }
 }
